@@ -26,7 +26,7 @@ enum {
     INIT_VERSION = 1,
     INIT_ID = 65536, /* in-namespace uid and gid: above all that an image can name */
     INIT_APP_ID_MAX = 65535,
-    INIT_JOIN_MAX = 10,              /* v1 has up to 9 controllers worth joining, v2 one file */
+    INIT_JOIN_MAX = 8,               /* more than v1 has controllers worth joining */
     INIT_START_MAX = 1 << 20,        /* bytes of a start block: half of what execve takes */
     INIT_ARGS_MAX = 1024,            /* arguments of an app */
     INIT_ENV_MAX = 1024,             /* variables of an app */
@@ -50,9 +50,14 @@ enum init_fd {
     INIT_FD_FREEZE,    /* cgroup.freeze of leaf app, write-only */
     INIT_FD_SECCOMP,   /* sealed memfd: struct sock_filter[], the app's whole filter, with a
                         * USER_NOTIF leaf on listen */
-    INIT_FD_JOIN,      /* first of 1..INIT_JOIN_MAX consecutive ones, write-only: the app's process
-                        * writes "0" to each: v2 cgroup.procs; hybrid: v1 `tasks` files, and the
-                        * unified tree's cgroup.procs last */
+    INIT_FD_CGROUP,    /* directory of leaf app in the v2 (or unified) tree, for CLONE_INTO_CGROUP:
+                        * a write to cgroup.procs costs an RCU grace period on an idle machine.
+                        * ID/cgroup.procs and ID/app/cgroup.procs belong to INIT_ID's host uid, and
+                        * where the tree is mounted nsdelegate, the cgroup namespace's root is not
+                        * below ID */
+    INIT_FD_PROCS,     /* cgroup.procs of the same, write-only: where that is refused */
+    INIT_FD_JOIN, /* first of 0..INIT_JOIN_MAX consecutive ones, write-only: v1 `tasks` files of
+                   * leaf app; the app's process writes "0" to each. None on pure v2 */
     INIT_FD_END = INIT_FD_JOIN + INIT_JOIN_MAX,
 };
 
