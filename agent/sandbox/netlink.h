@@ -44,6 +44,10 @@ int netlink_open(struct netlink *nl, int protocol, struct err *err);
 /* Closes it; harmless when already closed. */
 void netlink_close(struct netlink *nl);
 
+/* The network namespace the socket belongs to, as a descriptor for setns(2) that the caller closes;
+ * -1 with *err. Needs no /proc. */
+int netlink_namespace(const struct netlink *nl, struct err *err);
+
 /* Empties a batch. */
 void netlink_reset(struct netlink_batch *b);
 /* Starts the next message: `what` in words ("add the host's route"), its type, NLM_F_ flags beside

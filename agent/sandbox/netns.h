@@ -41,6 +41,7 @@ struct netns_host {
     int host_fd;                 /* the host's network namespace, to come back to */
     struct netlink route;        /* an rtnetlink socket of the host's namespace */
     uint32_t generation;         /* of the last interface made; 24 bits */
+    bool has_ipv6;               /* the kernel speaks it */
     struct netlink_batch *batch; /* room to write requests in */
 };
 
