@@ -1,0 +1,327 @@
+/* The JSON tables of model.h: the wire format. SPDX-License-Identifier: Apache-2.0 */
+#include <paas/wire.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <signal.h>
+
+#include <paas/str.h>
+
+enum {
+    INSTANCES_DEFAULT = 1,
+    CPUS_DEFAULT = 1000, /* thousandths: one processor */
+    PIDS_DEFAULT = 512,
+    FILES_DEFAULT = 1024,
+    HEALTH_INTERVAL_MS = 1000,
+    HEALTH_TIMEOUT_MS = 500,
+    HEALTH_UNHEALTHY_AFTER = 3,
+    HEALTH_START_MS = 60000,
+    STOP_GRACE_MS = 10000,
+    GRACE_MAX_MS = 600000,
+    CONCURRENCY_DEFAULT = 50,
+    IDLE_DEFAULT_MS = 30000,
+    KEEP_DEFAULT_MS = 600000,
+    MESSAGE_MAX = 1024,
+    DETAIL_MAX = 16384,
+    EXEC_INPUT_MAX = 1400000, /* base64 of 1 MiB */
+};
+#define DISK_DEFAULT (INT64_C(512) << 20)
+#define DISK_MAX (INT64_C(1) << 40)
+#define COUNT_MAX INT64_MAX
+
+const char *const instance_state_names[] = {
+#define X(id, name) [INSTANCE_##id] = name,
+    INSTANCE_STATES(X)
+#undef X
+        NULL,
+};
+const char *const end_reason_names[] = {
+#define X(id, name) [END_##id] = name,
+    END_REASONS(X)
+#undef X
+        NULL,
+};
+const char *const stack_names[] = { "host", "scratch", "image", NULL };
+const char *const local_type_names[] = {
+#define X(id, name) [LOCAL_##id] = name,
+    LOCAL_TYPES(X)
+#undef X
+        NULL,
+};
+
+#define TYPE(NAME, ...)                                                                            \
+    const struct json_type NAME##_json = { #NAME, sizeof(struct NAME),                             \
+        (const struct json_field[]){ __VA_ARGS__, { 0 } } }
+
+TYPE(health_spec, F_TEXT(health_spec, path, JF_OMIT, "path whose answer 2xx or 3xx means healthy"),
+    F_DURATION(health_spec, interval, 10, DAY_MS, HEALTH_INTERVAL_MS, 0, "time between checks"),
+    F_DURATION(health_spec, timeout, 1, DAY_MS, HEALTH_TIMEOUT_MS, 0, "longest wait for an answer"),
+    F_INT(health_spec, unhealthy_after, 1, 1000, HEALTH_UNHEALTHY_AFTER, 0,
+        "failures in a row that make an instance unhealthy"),
+    F_DURATION(health_spec, start, 1, DAY_MS, HEALTH_START_MS, 0,
+        "longest wait from the start until healthy"));
+
+TYPE(scale_rule, F_INT(scale_rule, min, 0, INSTANCES_PER_NODE, 1, 0, "fewest running instances"),
+    F_INT(scale_rule, max, 0, INSTANCES_PER_NODE, 0, 0, "most running instances"),
+    F_INT(scale_rule, concurrency, 1, 100000, CONCURRENCY_DEFAULT, 0,
+        "requests in flight that one instance serves well"),
+    F_DURATION(scale_rule, idle, 100, DAY_MS, IDLE_DEFAULT_MS, 0, "idle time before sleep"),
+    F_INT(scale_rule, standby, 0, INSTANCES_PER_NODE, 0, 0, "frozen instances kept ready"),
+    F_DURATION(scale_rule, keep, 0, DAY_MS, KEEP_DEFAULT_MS, 0,
+        "time for which the previous release stays frozen"));
+
+TYPE(stop_spec, F_TEXT(stop_spec, signal, JF_OMIT, "signal that asks to end; SIGTERM"),
+    F_DURATION(stop_spec, grace, 0, GRACE_MAX_MS, STOP_GRACE_MS, 0, "time before SIGKILL"));
+
+TYPE(process_spec, F_TEXT(process_spec, name, JF_NAME | JF_OMIT, "name of the process type"),
+    F_STRINGS(process_spec, command, COMMAND_WORDS, JF_OMIT, "program and arguments"),
+    F_INT(process_spec, port, 1, 65535, 0, JF_OMIT, "port that the app listens on"),
+    F_INT(process_spec, instances, 0, INSTANCES_PER_NODE, INSTANCES_DEFAULT, 0, "how many to run"),
+    F_SIZE(process_spec, memory, MEMORY_MIN, MEMORY_MAX, MEMORY_DEFAULT, 0, "memory limit"),
+    F_MILLI(process_spec, cpus, CPU_MILLI_MIN, CPU_MILLI_MAX, CPUS_DEFAULT, 0, "processors"),
+    F_INT(process_spec, pids, 1, 32768, PIDS_DEFAULT, 0, "most processes and threads"),
+    F_INT(process_spec, files, 16, 1048576, FILES_DEFAULT, 0, "most open descriptors"),
+    F_SIZE(process_spec, disk, 1 << 20, DISK_MAX, DISK_DEFAULT, 0, "room to write"),
+    F_OBJECT(process_spec, health, health_spec, &health_spec_json, 0, "how to tell it is well"),
+    F_OBJECT(process_spec, autoscale, scale_rule, &scale_rule_json, 0, "how to scale by load"),
+    F_OBJECT(process_spec, stop, stop_spec, &stop_spec_json, 0, "how to end it"));
+
+TYPE(manifest,
+    F_ENUM(manifest, stack, stack_names, STACK_HOST, 0, "file system under the app's files"),
+    F_NAMED(
+        manifest, processes, &process_spec_json, PROCESSES_PER_APP, JF_REQUIRED, "process types"),
+    F_PAIRS(manifest, env, ENV_PAIRS, JF_OMIT, "environment"),
+    F_STRINGS(manifest, routes, ROUTES_PER_APP, JF_OMIT, "host names"));
+
+TYPE(release_config, F_TEXT(release_config, app, JF_NAME | JF_REQUIRED, "app"),
+    F_INT(release_config, release, 0, COUNT_MAX, 0, 0, "version of the release"),
+    F_ENUM(release_config, stack, stack_names, STACK_IMAGE, 0, "file system under the files"),
+    F_TEXT(release_config, image, JF_DIGEST, "digest of the image's manifest"),
+    F_STRINGS(release_config, layers, LAYERS_PER_IMAGE, 0, "digests of unpacked layers"),
+    F_STRINGS(release_config, blobs, LAYERS_PER_IMAGE, 0, "digests of layers as stored"),
+    F_TEXT(release_config, user, JF_OMIT, "user and group"),
+    F_TEXT(release_config, working_dir, JF_OMIT, "directory to start in"),
+    F_PAIRS(release_config, env, ENV_PAIRS, JF_OMIT, "environment"),
+    F_NAMED(release_config, processes, &process_spec_json, PROCESSES_PER_APP, JF_REQUIRED,
+        "process types"));
+
+TYPE(snapshot_head, F_INT(snapshot_head, term, 0, COUNT_MAX, 0, JF_REQUIRED, "of the scheduler"),
+    F_INT(snapshot_head, revision, 0, COUNT_MAX, 0, JF_REQUIRED, "within the term"),
+    F_INT(snapshot_head, count, 0, COUNT_MAX, 0, JF_REQUIRED, "lines that follow"));
+
+TYPE(grant, F_TEXT(grant, app, JF_NAME | JF_REQUIRED, "app"),
+    F_TEXT(grant, process, JF_NAME | JF_REQUIRED, "process type"),
+    F_INT(grant, release, 1, COUNT_MAX, 0, JF_REQUIRED, "version of the release"),
+    F_TEXT(grant, config, JF_DIGEST | JF_REQUIRED, "digest of the release's configuration"),
+    F_INT(grant, floor, 0, INSTANCES_PER_NODE, 0, 0, "fewest running"),
+    F_INT(grant, ceiling, 0, INSTANCES_PER_NODE, 0, 0, "most running"),
+    F_INT(grant, frozen, 0, INSTANCES_PER_NODE, 0, JF_OMIT, "kept asleep"),
+    F_INT(grant, attempt, 0, COUNT_MAX, 0, JF_OMIT, "failures before it are forgiven"),
+    F_BOOL(grant, exclusive, JF_OMIT, "never twice at once"),
+    F_BOOL(grant, target_of_demand, JF_OMIT, "wakes and spikes use it"));
+
+TYPE(route_node, F_TEXT(route_node, node, JF_NAME | JF_REQUIRED, "node"),
+    F_TEXT(route_node, address, JF_OMIT, "of its proxy"),
+    F_INT(route_node, weight, 0, 1000000, 1, 0, "share of the requests"));
+
+TYPE(route, F_TEXT(route, host, JF_REQUIRED, "host name"),
+    F_TEXT(route, path, JF_REQUIRED, "path prefix"),
+    F_TEXT(route, app, JF_NAME | JF_REQUIRED, "app"),
+    F_TEXT(route, process, JF_NAME | JF_REQUIRED, "process type"),
+    F_BOOL(route, stopped, JF_OMIT, "stopped by hand"),
+    F_ARRAY(route, nodes, &route_node_json, 10000, 0, "where it runs"));
+
+TYPE(last_exit, F_INT(last_exit, code, -1, 255, -1, 0, "exit code, -1 when it did not exit"),
+    F_TEXT(last_exit, signal, JF_OMIT, "signal that ended it"),
+    F_ENUM(last_exit, reason, end_reason_names, END_NONE, 0, "why it ended"),
+    F_TEXT(last_exit, detail, JF_OMIT, "in words"));
+
+TYPE(instance, F_TEXT(instance, id, JF_REQUIRED, "new at every start"),
+    F_TEXT(instance, slot, JF_REQUIRED, "the name people use"),
+    F_TEXT(instance, app, JF_NAME | JF_REQUIRED, "app"),
+    F_TEXT(instance, process, JF_NAME | JF_REQUIRED, "process type"),
+    F_INT(instance, release, 0, COUNT_MAX, 0, 0, "version of the release"),
+    F_TEXT(instance, node, 0, "where it runs"),
+    F_ENUM(instance, state, instance_state_names, INSTANCE_STARTING, 0, "state"),
+    F_INT(instance, pid, 0, COUNT_MAX, 0, 0, "of the app on its host"),
+    F_TEXT(instance, address, 0, "its own address"),
+    F_INT(instance, port, 0, 65535, 0, 0, "that it listens on"),
+    F_INT(instance, created_at, 0, COUNT_MAX, 0, 0, "wall clock, ms since 1970"),
+    F_INT(instance, ready_ms, -1, COUNT_MAX, -1, 0, "from decision to rotation; -1 before"),
+    F_INT(instance, restarts, 0, COUNT_MAX, 0, 0, "of this slot"),
+    F_OBJECT(instance, last_exit, last_exit, &last_exit_json, 0, "how it, or the last one, ended"),
+    F_SIZE(instance, memory_bytes, 0, COUNT_MAX, 0, 0, "memory in use"),
+    F_MILLI(instance, cpu_seconds, 0, COUNT_MAX, 0, 0, "processor time used"),
+    F_TEXT(instance, health, JF_OMIT, "the health check's last answer"));
+
+TYPE(report_head, F_TEXT(report_head, node, JF_NAME | JF_REQUIRED, "node"),
+    F_TEXT(report_head, boot_id, 0, "of the host's kernel"),
+    F_BOOL(report_head, whole, 0, "all instances follow, not only changed ones"),
+    F_INT(report_head, term, 0, COUNT_MAX, 0, 0, "of the grants in force"),
+    F_INT(report_head, revision, 0, COUNT_MAX, 0, 0, "of the grants in force"),
+    F_INT(report_head, routes_term, 0, COUNT_MAX, 0, 0, "that the proxy has applied"),
+    F_INT(report_head, routes_revision, 0, COUNT_MAX, 0, 0, "that the proxy has applied"),
+    F_INT(report_head, instances, 0, 100000, 0, 0, "lines that follow"),
+    F_INT(report_head, grants, 0, 100000, 0, 0, "lines that follow those"),
+    F_SIZE(report_head, memory_total, 0, COUNT_MAX, 0, 0, "of the host"),
+    F_SIZE(report_head, memory_available, 0, COUNT_MAX, 0, 0, "of the host"),
+    F_MILLI(report_head, cpus, 0, COUNT_MAX, 0, 0, "of the host"),
+    F_TEXT(report_head, reason, JF_OMIT, "why it can't grow"));
+
+TYPE(event, F_INT(event, sequence, 0, COUNT_MAX, 0, 0, "number of the event"),
+    F_INT(event, at, 0, COUNT_MAX, 0, 0, "wall clock, ms since 1970"),
+    F_TEXT(event, type, JF_REQUIRED, "what happened"), F_TEXT(event, app, JF_OMIT, "app"),
+    F_TEXT(event, process, JF_OMIT, "process type"),
+    F_INT(event, release, 0, COUNT_MAX, 0, JF_OMIT, "version of the release"),
+    F_TEXT(event, instance, JF_OMIT, "instance"), F_TEXT(event, slot, JF_OMIT, "slot"),
+    F_TEXT(event, code, JF_OMIT, "stable name of an error"),
+    F_STRING(event, message, MESSAGE_MAX, JF_OMIT, "in a sentence"),
+    F_STRING(event, detail, DETAIL_MAX, JF_OMIT, "the app's last log lines"));
+
+TYPE(log_line, F_INT(log_line, at, 0, COUNT_MAX, 0, 0, "wall clock, ms since 1970"),
+    F_INT(log_line, sequence, 0, COUNT_MAX, 0, 0, "number within the instance"),
+    F_TEXT(log_line, app, 0, "app"), F_TEXT(log_line, slot, 0, "slot"),
+    F_TEXT(log_line, instance, 0, "instance"), F_TEXT(log_line, stream, 0, "out, err or paas"),
+    F_INT(log_line, dropped, 0, COUNT_MAX, 0, JF_OMIT, "lines lost before this one"),
+    F_STRING(log_line, text, 0, 0, "the line"));
+
+TYPE(kill_request, F_TEXT(kill_request, instance, JF_OMIT, "id or slot"),
+    F_TEXT(kill_request, signal, JF_OMIT, "signal; SIGKILL"));
+
+TYPE(exec_request, F_TEXT(exec_request, instance, JF_OMIT, "id or slot"),
+    F_STRINGS(exec_request, command, COMMAND_WORDS, JF_REQUIRED, "program and arguments"),
+    F_STRING(exec_request, input, EXEC_INPUT_MAX, JF_OMIT, "standard input, base64"));
+
+TYPE(exec_output, F_TEXT(exec_output, stream, JF_REQUIRED, "out, err or exit"),
+    F_STRING(exec_output, data, 0, JF_OMIT, "base64"),
+    F_INT(exec_output, code, 0, 255, 0, JF_OMIT, "exit code"));
+
+TYPE(local_message, F_ENUM(local_message, type, local_type_names, LOCAL_HELLO, JF_REQUIRED, "kind"),
+    F_TEXT(local_message, id, JF_OMIT, "instance"), F_TEXT(local_message, app, JF_OMIT, "app"),
+    F_TEXT(local_message, process, JF_OMIT, "process type"),
+    F_INT(local_message, release, 0, COUNT_MAX, 0, JF_OMIT, "version of the release"),
+    F_TEXT(local_message, address, JF_OMIT, "of the instance"),
+    F_INT(local_message, port, 0, 65535, 0, JF_OMIT, "of the instance"),
+    F_ENUM(local_message, state, instance_state_names, INSTANCE_STARTING, JF_OMIT, "state"),
+    F_BOOL(local_message, can_grow, JF_OMIT, "another instance may start"),
+    F_TEXT(local_message, reason, JF_OMIT, "why not"),
+    F_INT(local_message, starting, 0, COUNT_MAX, 0, JF_OMIT, "instances on their way"),
+    F_INT(local_message, term, 0, COUNT_MAX, 0, JF_OMIT, "of the routes"),
+    F_INT(local_message, revision, 0, COUNT_MAX, 0, JF_OMIT, "of rows or routes"),
+    F_INT(local_message, in_flight, 0, COUNT_MAX, 0, JF_OMIT, "requests at instances"),
+    F_INT(local_message, held, 0, COUNT_MAX, 0, JF_OMIT, "requests that wait"),
+    F_INT(local_message, oldest_ms, 0, COUNT_MAX, 0, JF_OMIT, "age of the oldest that waits"),
+    F_INT(local_message, requests, 0, COUNT_MAX, 0, JF_OMIT, "since the proxy's start"));
+
+enum err_code end_reason_error(enum end_reason reason) {
+    switch (reason) {
+    case END_OOM:
+        return ERR_APP_OOM;
+    case END_COMMAND:
+        return ERR_COMMAND_MISSING;
+    case END_SILENT:
+        return ERR_APP_SILENT;
+    case END_PORT:
+        return ERR_APP_PORT;
+    case END_HEALTH:
+        return ERR_APP_UNHEALTHY;
+    case END_IMAGE:
+        return ERR_BAD_IMAGE;
+    case END_START:
+        return ERR_SYSTEM;
+    case END_NONE:
+    case END_EXITED:
+    case END_SIGNALED:
+    case END_STOPPED:
+    case END_KILLED:
+    case END_UNKNOWN:
+        break;
+    }
+    return ERR_APP_EXITS;
+}
+
+int signal_number(const char *name) {
+    int64_t number;
+    if (str_int(name, 1, 64, "signal", &number, NULL) == 0) {
+        return (int)number;
+    }
+    if (str_starts(name, "SIG")) {
+        name += 3;
+    }
+    for (int i = 1; i < 65; i++) {
+        const char *known = sigabbrev_np(i);
+        if (known && str_same_word(known, name)) {
+            return i;
+        }
+    }
+    return -1;
+}
+
+const char *signal_name(int number, char name[SIGNAL_SIZE]) {
+    const char *known = sigabbrev_np(number);
+    if (known) {
+        snprintf(name, SIGNAL_SIZE, "SIG%s", known);
+    } else {
+        snprintf(name, SIGNAL_SIZE, "SIG%d", number);
+    }
+    return name;
+}
+
+int process_spec_check(const struct process_spec *spec, struct err *err) {
+    if (!str_is_name(spec->name)) {
+        return err_set(err, ERR_BAD_MANIFEST, "processes: \"%s\" is not a name", spec->name);
+    }
+    if (spec->autoscale.max && spec->autoscale.min > spec->autoscale.max) {
+        return err_set(err, ERR_BAD_MANIFEST,
+            "processes.%s.autoscale: min %d is greater than max %d", spec->name,
+            (int)spec->autoscale.min, (int)spec->autoscale.max);
+    }
+    if (spec->stop.signal[0] && signal_number(spec->stop.signal) < 0) {
+        return err_set(err, ERR_BAD_MANIFEST, "processes.%s.stop.signal: \"%s\" is not a signal",
+            spec->name, spec->stop.signal);
+    }
+    if (spec->health.path[0] && spec->health.path[0] != '/') {
+        return err_set(err, ERR_BAD_MANIFEST, "processes.%s.health.path: \"%s\" must begin with /",
+            spec->name, spec->health.path);
+    }
+    for (size_t i = 0; i < spec->command.count; i++) {
+        if (strlen(spec->command.items[i]) > WORD_MAX) {
+            return err_set(err, ERR_BAD_MANIFEST, "processes.%s.command[%zu]: over %d bytes",
+                spec->name, i, WORD_MAX);
+        }
+    }
+    return 0;
+}
+
+static int check_env(const struct pairs *env, struct err *err) {
+    for (size_t i = 0; i < env->count; i++) {
+        const char *key = env->items[i].key;
+        if (!key[0] || strchr(key, '=') || strlen(key) > WORD_MAX) {
+            return err_set(err, ERR_BAD_MANIFEST, "env: \"%.80s\" can't name a variable", key);
+        }
+        if (strlen(env->items[i].value) > ENV_VALUE_MAX) {
+            return err_set(err, ERR_BAD_MANIFEST, "env.%.80s: over %d bytes", key, ENV_VALUE_MAX);
+        }
+    }
+    return 0;
+}
+
+int manifest_check(const struct manifest *manifest, struct err *err) {
+    const struct process_spec *specs = manifest->processes.items;
+    if (manifest->processes.count == 0) {
+        return err_set(err, ERR_BAD_MANIFEST, "processes: there is none");
+    }
+    for (size_t i = 0; i < manifest->processes.count; i++) {
+        if (process_spec_check(&specs[i], err) < 0) {
+            return -1;
+        }
+    }
+    for (size_t i = 0; i < manifest->routes.count; i++) {
+        if (!str_is_host(manifest->routes.items[i])) {
+            return err_set(err, ERR_BAD_MANIFEST, "routes[%zu]: \"%.80s\" is not a host name", i,
+                manifest->routes.items[i]);
+        }
+    }
+    return check_env(&manifest->env, err);
+}
