@@ -16,8 +16,8 @@
 #include <stdint.h>
 
 enum {
-    NETLINK_BATCH_BYTES = 32 * 1024, /* the firewall's batch needs about a third */
-    NETLINK_BATCH_MESSAGES = 96,     /* likewise */
+    NETLINK_BATCH_BYTES = 64 * 1024, /* the firewall's batch needs up to a half */
+    NETLINK_BATCH_MESSAGES = 128,    /* likewise */
 };
 
 /* A netlink socket. It belongs to the network namespace in which it was opened, whatever namespace
@@ -27,7 +27,7 @@ struct netlink {
     uint32_t seq; /* of the last message sent */
 };
 
-/* Requests under construction. About 33 KB: keep it off deep stacks. Appending past the end sets
+/* Requests under construction. About 65 KB: keep it off the stack. Appending past the end sets
  * `full`, which netlink_send reports: a writer may append many times and check once. */
 struct netlink_batch {
     size_t len;                               /* bytes used */

@@ -23,6 +23,7 @@
 
 enum {
     NETNS_PLATFORMS = 32,   /* 10.200.0.0 … 10.231.255.255 */
+    NETNS_RANGE_BITS = 16,  /* prefix length of a platform's range */
     NETNS_SLOTS = 1040,     /* as many as there are id ranges */
     NETNS_UPLINKS = 8,      /* interfaces with a default route; more are not forwarded to */
     NETNS_PROTOCOL = 200,   /* marks the routes that are ours (rtm_protocol) */

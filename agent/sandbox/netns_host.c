@@ -16,8 +16,6 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-enum { RANGE_BITS = 16 /* prefix length of a platform's range */ };
-
 static uint32_t range_base(unsigned platform) {
     assert(platform < NETNS_PLATFORMS);
     return 10u << 24 | (200 + platform) << 16;
@@ -39,7 +37,7 @@ struct in_addr netns_slot_address(unsigned platform, unsigned slot) {
 /* The route that answers for every address of the range that no instance has. */
 static struct rtnetlink_route unreachable_range(unsigned platform) {
     return (struct rtnetlink_route){ .to = range_base(platform),
-        .bits = RANGE_BITS,
+        .bits = NETNS_RANGE_BITS,
         .type = RTN_UNREACHABLE,
         .protocol = NETNS_PROTOCOL,
         .scope = RT_SCOPE_UNIVERSE };
@@ -67,11 +65,11 @@ static int check_route(void *arg, const struct nlmsghdr *message) {
     }
     bool own_address = r.type == RTN_LOCAL && r.bits == 32 &&
                        (r.to == (check->base | 1) || r.to == (check->base | 2));
-    unsigned bits = r.bits < RANGE_BITS ? r.bits : RANGE_BITS;
+    unsigned bits = r.bits < NETNS_RANGE_BITS ? r.bits : NETNS_RANGE_BITS;
     if (own_address || (r.to ^ check->base) >> (32 - bits) != 0) {
         return 0;
     }
-    if (bits == RANGE_BITS) {
+    if (bits == NETNS_RANGE_BITS) {
         check->found = NETNS_RANGE_TAKEN;
     } else if (check->found == NETNS_RANGE_FREE) {
         check->found = NETNS_RANGE_COVERED;
