@@ -244,10 +244,12 @@ struct log_record {
 
 enum { INIT_MESSAGE_MAGIC = 0x4b4c4e50 /* "PNLK" */ };
 
+#define INIT_GRACE_OF_START UINT32_MAX /* a stop's grace: the start block's */
+
 enum init_request_kind {
     INIT_REQUEST_STATE,     /* nothing but the answer */
     INIT_REQUEST_SIGNAL,    /* `signal` to the app's process */
-    INIT_REQUEST_STOP,      /* `signal` (0: the start block's), then after `grace_ms` cgroup.kill. A
+    INIT_REQUEST_STOP,      /* `signal` (0: the start block's), then after `grace_ms` cgroup.kill A
                              * later one may only shorten the time. The agent thaws first */
     INIT_REQUEST_DEADLINE,  /* `deadline_boot_ms`; only ever grows; exclusive instances only */
     INIT_REQUEST_LISTENERS, /* looks for listening sockets now */
@@ -261,7 +263,7 @@ struct init_request {
     uint32_t kind;     /* enum init_request_kind */
     uint32_t sequence; /* chosen by the agent, comes back in `acknowledged` */
     int32_t signal;
-    uint32_t grace_ms;
+    uint32_t grace_ms; /* or INIT_GRACE_OF_START */
     int64_t deadline_boot_ms;
 };
 
