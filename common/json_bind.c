@@ -187,6 +187,25 @@ static int decode_pairs(const struct json_field *f, json_t *tree, struct pairs *
     return 0;
 }
 
+static int decode_keys(const struct json_field *f, json_t *tree, struct strings *out,
+    const struct place *at, struct err *err) {
+    if (!json_is_object(tree)) {
+        return fail(at, ERR_BAD_VALUE, err, "an object is expected");
+    }
+    if (json_object_size(tree) > (size_t)f->max) {
+        return fail(at, ERR_BAD_VALUE, err, "%zu members are more than %" PRId64,
+            json_object_size(tree), f->max);
+    }
+    const char *key;
+    json_t *item;
+    json_object_foreach(tree, key, item) {
+        if (strings_add(out, key) < 0) {
+            return err_no_memory(err);
+        }
+    }
+    return 0;
+}
+
 static int decode_array(const struct json_type *type, int64_t max, json_t *tree,
     struct json_array *out, const struct place *at, struct err *err) {
     size_t count = json_array_size(tree);
@@ -277,11 +296,21 @@ static int decode_field(
         return decode_array(f->type, f->max, tree, to, at, err);
     case JK_NAMED:
         return decode_named(f, tree, to, at, err);
+    case JK_KEYS:
+        return decode_keys(f, tree, to, at, err);
     }
     return fail(at, ERR_INTERNAL, err, "a field of no known kind");
 }
 
 enum { FIELDS_MAX = 64 /* of one type; for the words of an unknown member's error */ };
+
+static bool is_open(const struct json_type *type) {
+    const struct json_field *f = type->fields;
+    while (f->name) {
+        f++;
+    }
+    return f->flags & JF_OPEN;
+}
 
 static int refuse_unknown(
     const struct json_type *type, json_t *tree, const struct place *at, struct err *err) {
@@ -316,13 +345,17 @@ static int decode_object(const struct json_type *type, json_t *tree, void *out,
     if (!json_is_object(tree)) {
         return fail(at, ERR_BAD_VALUE, err, "an object is expected");
     }
-    if (refuse_unknown(type, tree, at, err) < 0) {
+    bool open = is_open(type);
+    if (!open && refuse_unknown(type, tree, at, err) < 0) {
         return -1;
     }
     json_defaults(type, out);
     for (const struct json_field *f = type->fields; f->name; f++) {
         struct place here = { at, f->name, 0 };
         json_t *item = json_object_get(tree, f->name);
+        if (open && json_is_null(item)) {
+            item = NULL;
+        }
         if (!item && (f->flags & JF_REQUIRED)) {
             return fail(&here, ERR_BAD_VALUE, err, "it is missing");
         }
@@ -356,6 +389,7 @@ void json_defaults(const struct json_type *type, void *out) {
         case JK_PAIRS:
         case JK_ARRAY:
         case JK_NAMED:
+        case JK_KEYS:
             break;
         }
     }
@@ -440,6 +474,7 @@ void json_free(const struct json_type *type, void *value) {
             free(*(char **)at);
             break;
         case JK_STRINGS:
+        case JK_KEYS:
             strings_free(at);
             break;
         case JK_PAIRS:
@@ -530,6 +565,7 @@ static int copy_field(const struct json_field *f, const void *from, void *to) {
         *(char **)to = strdup(*(char *const *)from);
         return *(char **)to ? 0 : -1;
     case JK_STRINGS:
+    case JK_KEYS:
         for (size_t i = 0; i < strings->count; i++) {
             if (strings_add(to, strings->items[i]) < 0) {
                 return -1;

@@ -33,6 +33,18 @@ static void encode_pairs(const struct pairs *list, struct buf *b) {
     buf_putc(b, '}');
 }
 
+static void encode_keys(const struct strings *list, struct buf *b) {
+    buf_putc(b, '{');
+    for (size_t i = 0; i < list->count; i++) {
+        if (i) {
+            buf_putc(b, ',');
+        }
+        buf_json_string(b, list->items[i], strlen(list->items[i]));
+        buf_puts(b, ":{}");
+    }
+    buf_putc(b, '}');
+}
+
 static void encode_milli(int64_t milli, struct buf *b) {
     buf_printf(b, "%" PRId64, milli / 1000);
     int rest = (int)(milli % 1000);
@@ -90,6 +102,9 @@ static void encode_field(const struct json_field *f, const void *from, struct bu
     case JK_NAMED:
         encode_named(f, list, b);
         break;
+    case JK_KEYS:
+        encode_keys(from, b);
+        break;
     }
 }
 
@@ -115,6 +130,7 @@ static bool is_omitted(const struct json_field *f, const void *from) {
     case JK_STRING:
         return !*(char *const *)from || !**(char *const *)from;
     case JK_STRINGS:
+    case JK_KEYS:
         return ((const struct strings *)from)->count == 0;
     case JK_PAIRS:
         return ((const struct pairs *)from)->count == 0;

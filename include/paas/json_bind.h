@@ -37,6 +37,7 @@ enum json_kind {
     JK_ARRAY,    /* struct json_array of `type`, at most `max` items */
     JK_NAMED,    /* struct json_array of `type` from an object; each item's first member is a
                       char[] that takes the key; at most `max` members */
+    JK_KEYS,     /* struct strings: the keys of an object whose values say nothing; at most `max` */
 };
 
 enum json_flags {
@@ -45,6 +46,8 @@ enum json_flags {
     JF_NAME = 4,     /* text must be a name of ours (str_is_name) or empty */
     JF_DIGEST = 8,   /* text must be a digest (str_is_digest) or empty */
     JF_SECRET = 16,  /* read, never written by json_encode */
+    JF_OPEN = 32,    /* of the row that ends a table: unknown members are ignored, and null is the
+                        same as absent, for documents that others define */
 };
 
 struct json_field {
@@ -62,7 +65,7 @@ struct json_field {
 struct json_type {
     const char *name;
     size_t size;
-    const struct json_field *fields; /* ended by a row without a name */
+    const struct json_field *fields; /* ended by a row without a name, perhaps F_OPEN */
 };
 
 /* offsetof that compiles only if member M of struct S has type T. */
@@ -119,6 +122,9 @@ struct json_type {
         .max = MAX, .flags = FLAGS, .doc = DOC                                                     \
     }
 #define F_ARRAY(S, M, TYPE, MAX, FLAGS, DOC) F_ITEMS(JK_ARRAY, S, M, TYPE, MAX, FLAGS, DOC)
+/* Ends the table of a type whose documents may have members that we do not know. */
+#define F_OPEN                                                                                     \
+    { .flags = JF_OPEN }
 #define F_NAMED(S, M, TYPE, MAX, FLAGS, DOC) F_ITEMS(JK_NAMED, S, M, TYPE, MAX, FLAGS, DOC)
 
 enum {
