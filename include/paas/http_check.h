@@ -13,92 +13,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* A slice of somebody's bytes; no NUL follows. An absent one has at == NULL. */
-struct http_text {
-    const char *at;
-    size_t len;
-};
+#include <paas/http_words.h>
 
 struct http_verdict {
     int status;        /* 0, or 400, 413, 414, 417, 431, 501, 505 */
     const char *words; /* static; NULL when status is 0 */
-};
-
-/* The methods that both supported versions of llhttp know; any other one is 501. */
-#define HTTP_METHODS(X)                                                                            \
-    X(GET, "GET")                                                                                  \
-    X(HEAD, "HEAD")                                                                                \
-    X(POST, "POST")                                                                                \
-    X(PUT, "PUT")                                                                                  \
-    X(DELETE, "DELETE")                                                                            \
-    X(OPTIONS, "OPTIONS")                                                                          \
-    X(PATCH, "PATCH")                                                                              \
-    X(TRACE, "TRACE")                                                                              \
-    X(COPY, "COPY")                                                                                \
-    X(LOCK, "LOCK")                                                                                \
-    X(MKCOL, "MKCOL")                                                                              \
-    X(MOVE, "MOVE")                                                                                \
-    X(PROPFIND, "PROPFIND")                                                                        \
-    X(PROPPATCH, "PROPPATCH")                                                                      \
-    X(SEARCH, "SEARCH")                                                                            \
-    X(UNLOCK, "UNLOCK")                                                                            \
-    X(BIND, "BIND")                                                                                \
-    X(REBIND, "REBIND")                                                                            \
-    X(UNBIND, "UNBIND")                                                                            \
-    X(ACL, "ACL")                                                                                  \
-    X(REPORT, "REPORT")                                                                            \
-    X(MKACTIVITY, "MKACTIVITY")                                                                    \
-    X(CHECKOUT, "CHECKOUT")                                                                        \
-    X(MERGE, "MERGE")                                                                              \
-    X(MSEARCH, "M-SEARCH")                                                                         \
-    X(NOTIFY, "NOTIFY")                                                                            \
-    X(SUBSCRIBE, "SUBSCRIBE")                                                                      \
-    X(UNSUBSCRIBE, "UNSUBSCRIBE")                                                                  \
-    X(PURGE, "PURGE")                                                                              \
-    X(MKCALENDAR, "MKCALENDAR")                                                                    \
-    X(LINK, "LINK")                                                                                \
-    X(UNLINK, "UNLINK")
-
-enum http_method {
-    METHOD_NONE, /* so that a zeroed table row ends a table */
-#define X(id, name) METHOD_##id,
-    HTTP_METHODS(X)
-#undef X
-        METHOD_COUNT
-};
-
-/* Header fields that framing, routing or forwarding must know; `hop` ones end at each hop
- * (RFC 9110 7.6.1). */
-#define HTTP_FIELDS(X)                                                                             \
-    X(HOST, "host", 0)                                                                             \
-    X(CONNECTION, "connection", 1)                                                                 \
-    X(CONTENT_LENGTH, "content-length", 0)                                                         \
-    X(TRANSFER_ENCODING, "transfer-encoding", 1)                                                   \
-    X(CONTENT_TYPE, "content-type", 0)                                                             \
-    X(EXPECT, "expect", 0)                                                                         \
-    X(UPGRADE, "upgrade", 1)                                                                       \
-    X(KEEP_ALIVE, "keep-alive", 1)                                                                 \
-    X(PROXY_CONNECTION, "proxy-connection", 1)                                                     \
-    X(PROXY_AUTHORIZATION, "proxy-authorization", 1)                                               \
-    X(TE, "te", 1)                                                                                 \
-    X(TRAILER, "trailer", 1)                                                                       \
-    X(AUTHORIZATION, "authorization", 0)                                                           \
-    X(FORWARDED, "forwarded", 0)                                                                   \
-    X(X_FORWARDED_FOR, "x-forwarded-for", 0)                                                       \
-    X(X_FORWARDED_HOST, "x-forwarded-host", 0)                                                     \
-    X(X_FORWARDED_PROTO, "x-forwarded-proto", 0)                                                   \
-    X(X_REQUEST_ID, "x-request-id", 0)                                                             \
-    X(TRACEPARENT, "traceparent", 0)                                                               \
-    X(DATE, "date", 0)                                                                             \
-    X(SERVER, "server", 0)                                                                         \
-    X(IF_MATCH, "if-match", 0)
-
-enum http_field {
-    FIELD_OTHER,
-#define X(id, name, hop) FIELD_##id,
-    HTTP_FIELDS(X)
-#undef X
-        FIELD_COUNT
 };
 
 struct http_header {
@@ -141,26 +60,6 @@ struct http_facts {
     struct http_authority host; /* that, split */
 };
 
-/* Equal without regard to ASCII case. */
-bool http_same(struct http_text a, struct http_text b);
-bool http_is(struct http_text a, const char *word);
-/* The next element of a comma-separated list, trimmed, empty ones skipped; false at the end.
- * `list` advances. */
-bool http_list_next(struct http_text *list, struct http_text *element);
-/* Without spaces and tabs around it. */
-struct http_text http_trim(struct http_text text);
-/* A token of RFC 9110 5.6.2, not empty. */
-bool http_is_token(struct http_text text);
-
-/* METHOD_NONE when unknown. Methods are case-sensitive. */
-enum http_method http_method_of(struct http_text name);
-const char *http_method_name(enum http_method method);
-/* Safe to repeat (RFC 9110 9.2.2). */
-bool http_method_idempotent(enum http_method method);
-enum http_field http_field_of(struct http_text name);
-/* "Not Found"; "" for a status without a phrase. */
-const char *http_phrase(int status);
-
 /* The first line of a request without its CRLF: one space between the three parts, a method that
  * is a known token (else 501), HTTP/1.0 or 1.1 (else 505), a target of a form that fits. */
 struct http_verdict http_check_request_line(
@@ -180,7 +79,5 @@ struct http_verdict http_check_request(enum http_method method, const struct htt
 /* All fields of a response with `status` to a request with `method`. Refusals are 502. */
 struct http_verdict http_check_response(enum http_method method, int status, int minor,
     struct http_header *headers, size_t count, struct http_facts *out);
-/* A trailer field that may be forwarded: an allow-list of those that are made for the end. */
-bool http_trailer_allowed(struct http_text name);
 
 #endif

@@ -82,10 +82,15 @@ struct http_parser {
     enum http_parser_kind kind;
     int state;
     char *arena;
-    size_t arena_size, text_used, line_start, head_end;
-    uint64_t left;     /* of the body or the chunk */
-    size_t line_bytes; /* of the chunk line or trailer section so far */
+    struct http_header *fields; /* in the arena, behind the text */
+    size_t used;                /* bytes of text in the arena */
+    size_t line_start;          /* where the present line begins */
+    size_t block_start;         /* where the header or trailer section begins */
+    size_t lines;               /* of that section */
+    bool skipped;               /* an empty line before a request was passed over */
+    uint64_t left;              /* of the body, or of the chunk */
     int chunk_state;
+    size_t chunk_line; /* bytes of the present chunk line */
     enum http_method answer_to;
     const char *upgrade_asked;
     int informational; /* 1xx so far */
