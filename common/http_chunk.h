@@ -26,7 +26,7 @@ enum chunk_state {
     CHUNK_WRONG,
 };
 
-/* Takes one byte; *size gathers the chunk's size, which never passes INT64_MAX. /
+/* Takes one byte; *size gathers the chunk's size, which never passes INT64_MAX. */
 enum chunk_state chunk_step(enum chunk_state state, char c, uint64_t *size);
 
 #endif

@@ -22,8 +22,7 @@ const struct http_limits http_limits_default = {
 };
 
 enum {
-    FIRST_LINE_EXTRA = 64, /* bytes of a request line beside its target:
-                              "M-SEARCH", " HTTP/1.1" */
+    FIRST_LINE_EXTRA = 64, /* bytes beside its target: method, version */
     STATUS_LINE_MAX = 1024,
 };
 
