@@ -1,0 +1,292 @@
+/* A program that tries what an instance must not reach, and one that answers when reached.
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ *   hostile try TARGET…     TARGET: tcp:ADDRESS:PORT, udp:ADDRESS:PORT, icmp:ADDRESS
+ *   hostile serve ADDRESS:PORT…
+ *   hostile spoof SOURCE ADDRESS:PORT
+ *
+ * `try` prints "TARGET VERDICT" for each, all tried at once and waited for two seconds in all:
+ *   connected  answered  refused (by reset or ICMP)  unreachable  denied (no such socket)  silent
+ * `serve` answers TCP and UDP with "hello", prints "ready" once it listens, and a line for every
+ * UDP packet with its source. `spoof` sends one UDP packet with a source address of its choice.
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+enum {
+    TARGETS_MAX = 128,
+    WAIT_MS =
+        2000, /* enough for a local answer on a busy machine; a lost SYN is sent again at 1 s */
+    TEXT_MAX = 64,
+    BACKLOG = 1024, /* a flood of connections waits here */
+    ECHO_REQUEST = 8,
+    ECHO_REPLY = 0,
+    IP_HEADER = 20,
+    UDP_HEADER = 8,
+};
+
+struct target {
+    const char *text;
+    char kind[8];
+    struct sockaddr_in address;
+    const char *verdict; /* NULL while it is open */
+};
+
+static long now_ms(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return t.tv_sec * 1000L + t.tv_nsec / 1000000L;
+}
+
+static void fail(const char *what) {
+    fprintf(stderr, "hostile: %s: %s\n", what, strerror(errno));
+    exit(2);
+}
+
+/* Reads "ADDRESS[:PORT]". */
+static struct sockaddr_in parse_address(const char *text) {
+    struct sockaddr_in a = { .sin_family = AF_INET };
+    char host[TEXT_MAX];
+    snprintf(host, sizeof(host), "%s", text);
+    char *colon = strchr(host, ':');
+    if (colon) {
+        *colon = '\0';
+        a.sin_port = htons((uint16_t)atoi(colon + 1));
+    }
+    if (inet_pton(AF_INET, host, &a.sin_addr) != 1) {
+        errno = EINVAL;
+        fail(text);
+    }
+    return a;
+}
+
+static uint16_t checksum(const void *bytes, size_t len) {
+    const uint8_t *p = bytes;
+    uint32_t sum = 0;
+    for (size_t i = 0; i + 1 < len; i += 2) {
+        sum += (uint32_t)p[i] << 8 | p[i + 1];
+    }
+    while (sum >> 16) {
+        sum = (sum & 0xffff) + (sum >> 16);
+    }
+    return htons((uint16_t)~sum);
+}
+
+static const char *verdict_of(int error) {
+    switch (error) {
+    case ECONNREFUSED:
+    case ECONNRESET:
+        return "refused";
+    case EHOSTUNREACH:
+    case ENETUNREACH:
+        return "unreachable";
+    case EPERM:
+    case EACCES:
+    case EAFNOSUPPORT:
+    case EPROTONOSUPPORT:
+        return "denied";
+    default:
+        return strerror(error);
+    }
+}
+
+/* --- try --------------------------------------------------------------------------------- */
+
+static int start_icmp(const struct target *t) {
+    int fd = socket(AF_INET, SOCK_RAW | SOCK_NONBLOCK, IPPROTO_ICMP);
+    if (fd < 0) {
+        fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK, IPPROTO_ICMP);
+    }
+    if (fd < 0 || connect(fd, (const struct sockaddr *)&t->address, sizeof(t->address)) != 0) {
+        return -1;
+    }
+    uint8_t echo[16] = { ECHO_REQUEST, 0, 0, 0, 'p', 'a', 0, 1 };
+    uint16_t sum = checksum(echo, sizeof(echo));
+    memcpy(echo + 2, &sum, sizeof(sum));
+    return send(fd, echo, sizeof(echo), 0) < 0 ? -1 : fd;
+}
+
+static int start_target(struct target *t) {
+    if (strcmp(t->kind, "icmp") == 0) {
+        return start_icmp(t);
+    }
+    int type = strcmp(t->kind, "tcp") == 0 ? SOCK_STREAM : SOCK_DGRAM;
+    int fd = socket(AF_INET, type | SOCK_NONBLOCK, 0);
+    if (fd < 0) {
+        return -1;
+    }
+    int failed = connect(fd, (struct sockaddr *)&t->address, sizeof(t->address));
+    if (failed && errno != EINPROGRESS) {
+        return -1;
+    }
+    if (type == SOCK_DGRAM && send(fd, "hello", 5, 0) < 0) {
+        return -1;
+    }
+    return fd;
+}
+
+/* Something happened on the target's socket: what does it mean? */
+static void judge(struct target *t, int fd) {
+    if (strcmp(t->kind, "tcp") == 0) {
+        int error = 0;
+        socklen_t len = sizeof(error);
+        getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len);
+        t->verdict = error == 0 ? "connected" : verdict_of(error);
+        return;
+    }
+    uint8_t answer[256];
+    ssize_t len = recv(fd, answer, sizeof(answer), 0);
+    if (len < 0) {
+        t->verdict = errno == EAGAIN ? NULL : verdict_of(errno);
+        return;
+    }
+    size_t skip = strcmp(t->kind, "icmp") == 0 && len > IP_HEADER && answer[0] >> 4 == 4
+                      ? (size_t)(answer[0] & 15) * 4
+                      : 0;
+    if (strcmp(t->kind, "udp") == 0 || ((size_t)len > skip && answer[skip] == ECHO_REPLY)) {
+        t->verdict = "answered";
+    }
+}
+
+static int try_all(int count, char **texts) {
+    static struct target targets[TARGETS_MAX];
+    static struct pollfd polls[TARGETS_MAX];
+    if (count > TARGETS_MAX) {
+        errno = E2BIG;
+        fail("targets");
+    }
+    for (int i = 0; i < count; i++) {
+        struct target *t = &targets[i];
+        t->text = texts[i];
+        const char *colon = strchr(texts[i], ':');
+        if (!colon || (size_t)(colon - texts[i]) >= sizeof(t->kind)) {
+            errno = EINVAL;
+            fail(texts[i]);
+        }
+        memcpy(t->kind, texts[i], (size_t)(colon - texts[i]));
+        t->address = parse_address(colon + 1);
+        int fd = start_target(t);
+        if (fd < 0) {
+            t->verdict = verdict_of(errno);
+        }
+        polls[i] =
+            (struct pollfd){ .fd = fd, .events = strcmp(t->kind, "tcp") == 0 ? POLLOUT : POLLIN };
+    }
+    long deadline = now_ms() + WAIT_MS;
+    for (long left = WAIT_MS; left > 0; left = deadline - now_ms()) {
+        if (poll(polls, (nfds_t)count, (int)left) <= 0) {
+            break;
+        }
+        for (int i = 0; i < count; i++) {
+            if (polls[i].fd >= 0 && polls[i].revents) {
+                judge(&targets[i], polls[i].fd);
+                polls[i].fd = targets[i].verdict ? -1 : polls[i].fd;
+            }
+        }
+    }
+    for (int i = 0; i < count; i++) {
+        printf("%s %s\n", targets[i].text, targets[i].verdict ? targets[i].verdict : "silent");
+    }
+    return 0;
+}
+
+/* --- serve ------------------------------------------------------------------------------- */
+
+static int bound_socket(const char *text, int type) {
+    struct sockaddr_in a = parse_address(text);
+    int on = 1;
+    int fd = socket(AF_INET, type, 0);
+    if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) != 0 ||
+        bind(fd, (struct sockaddr *)&a, sizeof(a)) != 0 ||
+        (type == SOCK_STREAM && listen(fd, BACKLOG) != 0)) {
+        fail(text);
+    }
+    return fd;
+}
+
+static _Noreturn void serve(int count, char **texts) {
+    static struct pollfd polls[TARGETS_MAX];
+    if (count * 2 > TARGETS_MAX) {
+        errno = E2BIG;
+        fail("addresses");
+    }
+    for (int i = 0; i < count; i++) {
+        polls[2 * i] = (struct pollfd){ bound_socket(texts[i], SOCK_STREAM), POLLIN, 0 };
+        polls[2 * i + 1] = (struct pollfd){ bound_socket(texts[i], SOCK_DGRAM), POLLIN, 0 };
+    }
+    setvbuf(stdout, NULL, _IOLBF, 0);
+    puts("ready");
+    for (;;) {
+        if (poll(polls, (nfds_t)count * 2, -1) < 0) {
+            fail("poll");
+        }
+        for (int i = 0; i < count * 2; i++) {
+            if (!polls[i].revents) {
+                continue;
+            }
+            if (i % 2 == 0) {
+                int client = accept(polls[i].fd, NULL, NULL);
+                (void)!write(client, "hello\n", 6);
+                close(client);
+                continue;
+            }
+            char packet[256];
+            struct sockaddr_in from;
+            socklen_t from_len = sizeof(from);
+            ssize_t len =
+                recvfrom(polls[i].fd, packet, sizeof(packet), 0, (void *)&from, &from_len);
+            if (len >= 0) {
+                printf("udp from %s\n", inet_ntoa(from.sin_addr));
+                sendto(polls[i].fd, packet, (size_t)len, 0, (void *)&from, from_len);
+            }
+        }
+    }
+}
+
+/* --- spoof ------------------------------------------------------------------------------- */
+
+static int spoof(const char *source, const char *target) {
+    struct sockaddr_in from = parse_address(source);
+    struct sockaddr_in to = parse_address(target);
+    int fd = socket(AF_INET, SOCK_RAW, IPPROTO_RAW);
+    if (fd < 0) {
+        puts("denied");
+        return 0;
+    }
+    uint8_t packet[IP_HEADER + UDP_HEADER + 4] = { 0x45, 0, 0, sizeof(packet), 0, 0, 0, 0, 64,
+        IPPROTO_UDP };
+    memcpy(packet + 12, &from.sin_addr, 4);
+    memcpy(packet + 16, &to.sin_addr, 4);
+    packet[IP_HEADER + 1] = 9; /* source port */
+    memcpy(packet + IP_HEADER + 2, &to.sin_port, 2);
+    packet[IP_HEADER + 5] = UDP_HEADER + 4;
+    if (sendto(fd, packet, sizeof(packet), 0, (struct sockaddr *)&to, sizeof(to)) < 0) {
+        fail("send");
+    }
+    puts("sent");
+    return 0;
+}
+
+int main(int argc, char **argv) {
+    if (argc > 2 && strcmp(argv[1], "try") == 0) {
+        return try_all(argc - 2, argv + 2);
+    }
+    if (argc > 2 && strcmp(argv[1], "serve") == 0) {
+        serve(argc - 2, argv + 2);
+    }
+    if (argc == 4 && strcmp(argv[1], "spoof") == 0) {
+        return spoof(argv[2], argv[3]);
+    }
+    fputs("usage: hostile try TARGET… | serve ADDRESS:PORT… | spoof SOURCE ADDRESS:PORT\n", stderr);
+    return 2;
+}
