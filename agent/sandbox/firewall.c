@@ -29,7 +29,8 @@ enum {
 /* What a packet may be asked. */
 enum match {
     ANY,
-    FROM_INSTANCE,
+    FROM_INSTANCE,  /* of this platform */
+    FROM_PLATFORMS, /* an instance of any platform */
     TO_INSTANCE,
     NOT_TO_INSTANCE,
     FROM_LO,
@@ -80,6 +81,7 @@ static const struct nft_set count_set = { "connections", 2, 2048, 0 };
 static const struct rule rules[] = {
     { "prerouting", { FROM_INSTANCE }, GOTO, "arriving", "what an instance sends" },
     { "prerouting", { FROM_LO }, PASS, NULL, "the host's own" },
+    { "prerouting", { FROM_PLATFORMS }, PASS, NULL, "another platform's table judges it" },
     { "prerouting", { TO_PLATFORM }, DROP, NULL, "the range is not for the outside" },
     { "arriving", { IPV6 }, DROP, NULL, "instances have no IPv6" },
     { "arriving", { FOREIGN_SOURCE }, DROP, NULL, "strict source check" },
@@ -198,6 +200,15 @@ static void to_platforms(struct nft_rule *rule, uint32_t op) {
     nft_range(rule, op, &first, &last, sizeof(first));
 }
 
+/* Groups are compared in network byte order, as ranges compare bytes. */
+static void from_platforms(struct nft_rule *rule) {
+    uint32_t first = htonl(NETNS_GROUP(0));
+    uint32_t last = htonl(NETNS_GROUP(NETNS_PLATFORMS - 1));
+    nft_meta(rule, NFT_META_IIFGROUP);
+    nft_hton(rule, sizeof(first));
+    nft_range(rule, NFT_RANGE_EQ, &first, &last, sizeof(first));
+}
+
 static void state_has(struct nft_rule *rule, uint32_t bits, uint32_t op) {
     nft_ct(rule, NFT_CT_STATE);
     nft_mask(rule, &bits, sizeof(bits));
@@ -214,6 +225,9 @@ static void put_match(struct nft_rule *rule, enum match match, unsigned platform
         break;
     case FROM_INSTANCE:
         meta_is(rule, NFT_META_IIFGROUP, NFT_CMP_EQ, NETNS_GROUP(platform));
+        break;
+    case FROM_PLATFORMS:
+        from_platforms(rule);
         break;
     case TO_INSTANCE:
         meta_is(rule, NFT_META_OIFGROUP, NFT_CMP_EQ, NETNS_GROUP(platform));

@@ -165,6 +165,16 @@ void nft_mask(struct nft_rule *rule, const void *mask, size_t len) {
     end(&e);
 }
 
+void nft_hton(struct nft_rule *rule, uint32_t len) {
+    struct expression e = start(rule, "byteorder");
+    netlink_put_be32(e.batch, NFTA_BYTEORDER_SREG, NFT_REG_1);
+    netlink_put_be32(e.batch, NFTA_BYTEORDER_DREG, NFT_REG_1);
+    netlink_put_be32(e.batch, NFTA_BYTEORDER_OP, NFT_BYTEORDER_HTON);
+    netlink_put_be32(e.batch, NFTA_BYTEORDER_LEN, len);
+    netlink_put_be32(e.batch, NFTA_BYTEORDER_SIZE, len);
+    end(&e);
+}
+
 void nft_compare(struct nft_rule *rule, uint32_t op, const void *value, size_t len) {
     struct expression e = start(rule, "cmp");
     netlink_put_be32(e.batch, NFTA_CMP_SREG, NFT_REG_1);

@@ -55,8 +55,9 @@ void nft_meta(struct nft_rule *rule, uint32_t key);
 void nft_payload(struct nft_rule *rule, uint32_t base, uint32_t offset, uint32_t len);
 void nft_fib(struct nft_rule *rule, uint32_t result, uint32_t flags);
 void nft_ct(struct nft_rule *rule, uint32_t key);
-/* Changes: keeps the bits of the mask. */
+/* Changes: keeps the bits of the mask; turns host into network byte order, in which ranges are. */
 void nft_mask(struct nft_rule *rule, const void *mask, size_t len);
+void nft_hton(struct nft_rule *rule, uint32_t len);
 /* Comparisons: the rule goes on when `op` (NFT_CMP_…, NFT_RANGE_…) holds. */
 void nft_compare(struct nft_rule *rule, uint32_t op, const void *value, size_t len);
 void nft_range(struct nft_rule *rule, uint32_t op, const void *from, const void *to, size_t len);
