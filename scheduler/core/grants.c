@@ -1,0 +1,162 @@
+/* From an app's desire to each node's grants. SPDX-License-Identifier: Apache-2.0 */
+#include "state.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* How many of a process shall run: the command's rule, else the manifest's, else its number. While
+ * it rolls out, one at least, or nothing would be proved; but not of a process that is off. */
+void process_wants(const struct app *app, enum release_slot slot, size_t process, int64_t *floor,
+    int64_t *ceiling) {
+    const struct core_process *p = &app->releases[slot].processes[process];
+    *floor = *ceiling = p->instances;
+    if (p->max > 0) {
+        *floor = p->min;
+        *ceiling = p->max;
+    }
+    for (size_t i = 0; i < app->rule_count; i++) {
+        if (strcmp(app->rules[i].process, p->name) == 0) {
+            *floor = app->rules[i].min;
+            *ceiling = app->rules[i].max;
+        }
+    }
+    if (*ceiling < *floor) {
+        *ceiling = *floor;
+    }
+    if (slot == TARGET && *floor == 0 && *ceiling > 0) {
+        *floor = 1;
+    }
+}
+
+/* The most entries that placing the release's processes can need. */
+size_t release_room(const struct app *app, enum release_slot slot, size_t nodes) {
+    size_t room = 0;
+    for (size_t i = 0; i < app->releases[slot].process_count; i++) {
+        int64_t floor, ceiling;
+        process_wants(app, slot, i, &floor, &ceiling);
+        size_t wanted = floor > 1 ? (size_t)floor : 1;
+        room += wanted < nodes ? wanted : nodes;
+    }
+    /* A target that becomes the serving one brings its entries along. */
+    return room + app->releases[slot].placed_count;
+}
+
+int app_reserve(struct app *app, size_t nodes) {
+    for (enum release_slot slot = 0; slot < SLOTS; slot++) {
+        struct release *r = &app->releases[slot];
+        void *placed = grow(r->placed, r->placed_count, &r->placed_cap,
+            release_room(app, slot, nodes), sizeof(struct placed));
+        if (!placed) {
+            return -1;
+        }
+        r->placed = placed;
+    }
+    return 0;
+}
+
+void mark_grants(struct core *c, const struct release *release) {
+    for (size_t i = 0; i < release->placed_count; i++) {
+        c->nodes[release->placed[i].node]->grants_dirty = true;
+    }
+}
+
+/* Takes back everything that was granted of a release. */
+void release_withdraw(struct core *c, struct release *release) {
+    for (size_t i = 0; i < release->placed_count; i++) {
+        const struct placed *placed = &release->placed[i];
+        struct node *node = c->nodes[placed->node];
+        node->grants_dirty = true;
+        node->promised_instances -= placed->floor;
+        node->promised_memory -= placed->floor * release->processes[placed->process].memory;
+    }
+    release->placed_count = 0;
+    release->unplaced = 0;
+}
+
+void app_reconcile(struct core *c, struct app *app) {
+    for (enum release_slot slot = 0; slot < SLOTS; slot++) {
+        struct release *r = &app->releases[slot];
+        if (app->stopped || (slot == TARGET && app->failed)) {
+            release_withdraw(c, r);
+            continue;
+        }
+        r->unplaced = 0;
+        for (size_t i = 0; i < r->process_count; i++) {
+            int64_t floor, ceiling;
+            process_wants(app, slot, i, &floor, &ceiling);
+            place(c, app, slot, i, floor, ceiling);
+        }
+    }
+    routing_update(c, app);
+}
+
+/* Healthy instances of one process (-1: of all) on nodes that live. */
+int64_t count_healthy(
+    const struct core *c, const struct app *app, const struct release *release, int process) {
+    int64_t healthy = 0;
+    for (const struct tracked *i = app->instances; i; i = i->next) {
+        if (i->fact.state == INSTANCE_HEALTHY && i->fact.release == release->number &&
+            c->nodes[i->node]->live &&
+            (process < 0 || strcmp(i->fact.process, release->processes[process].name) == 0)) {
+            healthy++;
+        }
+    }
+    return healthy;
+}
+
+/* Exactly one grant of a process takes the demand: the first one of the release that serves it. */
+static bool takes_demand(const struct app *app, enum release_slot slot, size_t entry) {
+    const struct release *r = &app->releases[slot];
+    const struct placed *placed = &r->placed[entry];
+    for (size_t i = 0; i < entry; i++) {
+        if (r->placed[i].process == placed->process) {
+            return false;
+        }
+    }
+    if (slot == SERVING) {
+        return true;
+    }
+    const struct release *serving = &app->releases[SERVING];
+    int same = process_index(serving, r->processes[placed->process].name);
+    for (size_t i = 0; same >= 0 && i < serving->placed_count; i++) {
+        if (serving->placed[i].process == (uint32_t)same) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void fill_grant(
+    const struct app *app, enum release_slot slot, size_t entry, struct grant *grant) {
+    const struct release *r = &app->releases[slot];
+    const struct placed *placed = &r->placed[entry];
+    memset(grant, 0, sizeof(*grant));
+    memcpy(grant->app, app->name, sizeof(grant->app));
+    memcpy(grant->process, r->processes[placed->process].name, sizeof(grant->process));
+    memcpy(grant->config, r->config, sizeof(grant->config));
+    grant->release = r->number;
+    grant->floor = placed->floor;
+    grant->ceiling = placed->ceiling;
+    grant->attempt = app->attempt;
+    grant->target_of_demand = takes_demand(app, slot, entry);
+}
+
+void core_each_grant(const struct core *c, const char *node,
+    void (*each)(void *data, const struct grant *grant), void *data) {
+    uint32_t index;
+    if (!node_find(c, node, &index)) {
+        return;
+    }
+    for (size_t i = 0; i < c->app_count; i++) {
+        for (enum release_slot slot = 0; slot < SLOTS; slot++) {
+            const struct release *r = &c->apps[i]->releases[slot];
+            for (size_t entry = 0; entry < r->placed_count; entry++) {
+                if (r->placed[entry].node == index) {
+                    struct grant grant;
+                    fill_grant(c->apps[i], slot, entry, &grant);
+                    each(data, &grant);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,183 @@
+/* Which nodes get a process's instances: filters, then a total order. SPDX-License-Identifier:
+ * Apache-2.0
+ *
+ * Filters: the node lives and has a free instance slot. Order: fewest of this process, lowest load,
+ * name. What is placed stays where it is unless its node is lost and another one can take it.
+ * Memory orders and does not filter: limits are not use, and a node refuses by itself, at once,
+ * what it can't hold.
+ */
+#include "state.h"
+
+#include <string.h>
+
+enum { LOAD_BUCKETS = 256 /* finer differences of promised memory do not decide */ };
+
+bool node_is_eligible(const struct node *node) {
+    return node->live && !node->removed;
+}
+
+bool any_eligible(const struct core *c) {
+    for (size_t i = 0; i < c->node_count; i++) {
+        if (node_is_eligible(c->nodes[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static int64_t load(const struct node *node) {
+    int64_t unit = node->memory_total / LOAD_BUCKETS;
+    return unit > 0 ? node->promised_memory / unit : 0;
+}
+
+static struct placed *entry_of(struct release *r, uint32_t process, uint32_t node) {
+    for (size_t i = 0; i < r->placed_count; i++) {
+        if (r->placed[i].process == process && r->placed[i].node == node) {
+            return &r->placed[i];
+        }
+    }
+    return NULL;
+}
+
+/* Whether node `a` with `here_a` of the process goes before node `b`. */
+static bool goes_before(
+    const struct node *a, int64_t here_a, const struct node *b, int64_t here_b) {
+    if (here_a != here_b) {
+        return here_a < here_b;
+    }
+    if (load(a) != load(b)) {
+        return load(a) < load(b);
+    }
+    return strcmp(a->name, b->name) < 0;
+}
+
+/* The best node for one more; -1: none. `floor`: it will be promised a slot. */
+static int64_t choose(struct core *c, struct release *r, uint32_t process, bool floor) {
+    int64_t best = -1, best_here = 0;
+    for (uint32_t i = 0; i < c->node_count; i++) {
+        const struct node *node = c->nodes[i];
+        if (!node_is_eligible(node) || (floor && node->promised_instances >= INSTANCES_PER_NODE)) {
+            continue;
+        }
+        const struct placed *placed = entry_of(r, process, i);
+        int64_t here = placed ? placed->floor : 0;
+        if (best < 0 || goes_before(node, here, c->nodes[best], best_here)) {
+            best = i;
+            best_here = here;
+        }
+    }
+    return best;
+}
+
+static void promise(struct core *c, struct release *r, struct placed *placed, int64_t more) {
+    struct node *node = c->nodes[placed->node];
+    placed->floor += more;
+    node->promised_instances += more;
+    node->promised_memory += more * r->processes[placed->process].memory;
+    node->grants_dirty = true;
+}
+
+static void drop_entry(struct core *c, struct release *r, size_t at) {
+    c->nodes[r->placed[at].node]->grants_dirty = true;
+    promise(c, r, &r->placed[at], -r->placed[at].floor);
+    memmove(&r->placed[at], &r->placed[at + 1], (r->placed_count - at - 1) * sizeof(*r->placed));
+    r->placed_count--;
+}
+
+static struct placed *add_entry(
+    struct core *c, struct release *r, uint32_t process, uint32_t node) {
+    size_t at = r->placed_count;
+    while (at > 0 && r->placed[at - 1].process > process) {
+        at--;
+    }
+    memmove(&r->placed[at + 1], &r->placed[at], (r->placed_count - at) * sizeof(*r->placed));
+    r->placed_count++;
+    r->placed[at] = (struct placed){ .process = process, .node = node };
+    c->nodes[node]->grants_dirty = true;
+    return &r->placed[at];
+}
+
+/* The entry to take one from: on the node with the most, the last of those. */
+static struct placed *fullest(struct release *r, uint32_t process) {
+    struct placed *most = NULL;
+    for (size_t i = 0; i < r->placed_count; i++) {
+        if (r->placed[i].process == process && (!most || r->placed[i].floor >= most->floor)) {
+            most = &r->placed[i];
+        }
+    }
+    return most;
+}
+
+static int64_t floors(const struct release *r, uint32_t process) {
+    int64_t sum = 0;
+    for (size_t i = 0; i < r->placed_count; i++) {
+        sum += r->placed[i].process == process ? r->placed[i].floor : 0;
+    }
+    return sum;
+}
+
+/* A removed node keeps nothing; a silent one keeps what it has while nobody else could take it. */
+static void drop_lost(struct core *c, struct release *r, uint32_t process) {
+    bool others = any_eligible(c);
+    for (size_t i = r->placed_count; i-- > 0;) {
+        const struct node *node = c->nodes[r->placed[i].node];
+        if (r->placed[i].process == process &&
+            (node->removed || (others && !node_is_eligible(node)))) {
+            drop_entry(c, r, i);
+        }
+    }
+}
+
+/* Every entry may run its floor; the first one also all that the process has above its floors. */
+static void set_ceilings(struct core *c, struct release *r, uint32_t process, int64_t above) {
+    for (size_t i = 0; i < r->placed_count; i++) {
+        struct placed *placed = &r->placed[i];
+        if (placed->process != process) {
+            continue;
+        }
+        int64_t ceiling = placed->floor + above;
+        ceiling = ceiling > INSTANCES_PER_NODE ? INSTANCES_PER_NODE : ceiling;
+        if (placed->ceiling != ceiling) {
+            placed->ceiling = ceiling;
+            c->nodes[placed->node]->grants_dirty = true;
+        }
+        above = 0;
+    }
+}
+
+static void drop_empty(struct core *c, struct release *r, uint32_t process, bool keep_one) {
+    for (size_t i = r->placed_count; i-- > 0;) {
+        bool first = i == 0 || r->placed[i - 1].process != process;
+        if (r->placed[i].process == process && r->placed[i].floor == 0 && !(keep_one && first)) {
+            drop_entry(c, r, i);
+        }
+    }
+}
+
+void place(struct core *c, struct app *app, enum release_slot slot, size_t process, int64_t floor,
+    int64_t ceiling) {
+    struct release *r = &app->releases[slot];
+    uint32_t p = (uint32_t)process;
+    drop_lost(c, r, p);
+    int64_t sum = floors(r, p);
+    for (; sum > floor; sum--) {
+        promise(c, r, fullest(r, p), -1);
+    }
+    drop_empty(c, r, p, sum == 0 && ceiling > 0);
+    for (; sum < floor; sum++) {
+        int64_t node = choose(c, r, p, true);
+        if (node < 0) {
+            break;
+        }
+        struct placed *placed = entry_of(r, p, (uint32_t)node);
+        promise(c, r, placed ? placed : add_entry(c, r, p, (uint32_t)node), 1);
+    }
+    r->unplaced += floor - sum;
+    if (ceiling > 0 && !fullest(r, p)) {
+        int64_t node = choose(c, r, p, false);
+        if (node >= 0 && floor == 0) {
+            add_entry(c, r, p, (uint32_t)node);
+        }
+    }
+    set_ceilings(c, r, p, ceiling - floor);
+}
