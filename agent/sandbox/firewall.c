@@ -194,7 +194,7 @@ static void address_in(struct nft_rule *rule, uint32_t offset, uint32_t network,
 
 static void to_platforms(struct nft_rule *rule, uint32_t op) {
     uint32_t first = htonl(ntohl(netns_platform_address(0).s_addr) & 0xffff0000u);
-    uint32_t last = htonl(ntohl(netns_platform_address(NETNS_PLATFORMS - 1).s_addr) | 0xffffu);
+    uint32_t last = htonl(ntohl(netns_platform_address(PLATFORMS_MAX - 1).s_addr) | 0xffffu);
     family_is(rule, NFPROTO_IPV4);
     nft_payload(rule, NFT_PAYLOAD_NETWORK_HEADER, NETWORK_DESTINATION, sizeof(first));
     nft_range(rule, op, &first, &last, sizeof(first));
@@ -203,7 +203,7 @@ static void to_platforms(struct nft_rule *rule, uint32_t op) {
 /* Groups are compared in network byte order, as ranges compare bytes. */
 static void from_platforms(struct nft_rule *rule) {
     uint32_t first = htonl(NETNS_GROUP(0));
-    uint32_t last = htonl(NETNS_GROUP(NETNS_PLATFORMS - 1));
+    uint32_t last = htonl(NETNS_GROUP(PLATFORMS_MAX - 1));
     nft_meta(rule, NFT_META_IIFGROUP);
     nft_hton(rule, sizeof(first));
     nft_range(rule, NFT_RANGE_EQ, &first, &last, sizeof(first));
@@ -385,7 +385,7 @@ static void put_table(struct writer *w) {
 /* Writes one batch with `put` and sends it. */
 static int transact(unsigned platform, const struct firewall_spec *spec,
     void (*put)(struct writer *), struct err *err) {
-    assert(platform < NETNS_PLATFORMS);
+    assert(platform < PLATFORMS_MAX);
     struct netlink nl;
     struct writer w = { .batch = malloc(sizeof(*w.batch)), .spec = spec };
     if (!w.batch) {

@@ -158,10 +158,10 @@ static int make_inside(struct netns_host *host, struct netlink *inside,
 }
 
 /* Every port is for every program: the namespace has but one instance, which has no capability. */
-static int open_low_ports(struct err *err) {
-    static const char path[] = "/proc/sys/net/ipv4/ip_unprivileged_port_start";
-    CLEANUP_FD int fd = open(path, O_WRONLY | O_CLOEXEC);
-    return fd < 0 || write(fd, "0", 1) != 1 ? err_sys(err, errno, "write %s", path) : 0;
+static int open_low_ports(const struct netns_host *host, struct err *err) {
+    static const char path[] = "sys/net/ipv4/ip_unprivileged_port_start";
+    CLEANUP_FD int fd = openat(host->proc_fd, path, O_WRONLY | O_CLOEXEC);
+    return fd < 0 || write(fd, "0", 1) != 1 ? err_sys(err, errno, "write /proc/%s", path) : 0;
 }
 
 /* All that happens while the thread is in the new namespace. */
@@ -173,7 +173,8 @@ static int furnish(
     }
     made->fd = netlink_namespace(&inside, err);
     int result = made->fd < 0 || make_outside(host, slot, made, err) != 0 ||
-                         make_inside(host, &inside, made, err) != 0 || open_low_ports(err) != 0
+                         make_inside(host, &inside, made, err) != 0 ||
+                         open_low_ports(host, err) != 0
                      ? -1
                      : 0;
     netlink_close(&inside);

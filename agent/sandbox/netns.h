@@ -18,13 +18,13 @@
 
 #include "netlink.h"
 
+#include <paas/limits.h>
+
 #include <net/if.h>
 #include <netinet/in.h>
 
 enum {
-    NETNS_PLATFORMS = 32,   /* 10.200.0.0 … 10.231.255.255 */
     NETNS_RANGE_BITS = 16,  /* prefix length of a platform's range */
-    NETNS_SLOTS = 1040,     /* as many as there are id ranges */
     NETNS_UPLINKS = 8,      /* interfaces with a default route; more are not forwarded to */
     NETNS_PROTOCOL = 200,   /* marks the routes that are ours (rtm_protocol) */
     NETNS_INSIDE_INDEX = 2, /* eth0's index inside; lo is always 1 */
@@ -40,6 +40,7 @@ enum {
 struct netns_host {
     unsigned platform;
     int host_fd;                 /* the host's network namespace, to come back to */
+    int proc_fd;                 /* /proc as it was at the opening: settings are written there */
     struct netlink route;        /* an rtnetlink socket of the host's namespace */
     uint32_t generation;         /* of the last interface made; 24 bits */
     bool has_ipv6;               /* the kernel speaks it */
@@ -76,7 +77,8 @@ struct in_addr netns_slot_address(unsigned platform, unsigned slot);
 int netns_range_free(unsigned platform, enum netns_range *out, struct err *err);
 
 /* Puts the platform's addresses and the unreachable route in place (also over leftovers) and opens
- * `host`. Nothing is forwarded before netns_forwarding. 0, or -1 with *err and nothing held. */
+ * `host`; /proc must be writable there and then, what is mounted later does not matter. Nothing is
+ * forwarded before netns_forwarding. 0, or -1 with *err and nothing held. */
 int netns_host_open(struct netns_host *host, unsigned platform, struct err *err);
 /* Lets packets pass between instances and the interfaces of the default routes, and lists those.
  * Call again when the host's routes may have changed; give the list to firewall_set before the

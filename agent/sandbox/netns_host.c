@@ -17,7 +17,7 @@
 #include <unistd.h>
 
 static uint32_t range_base(unsigned platform) {
-    assert(platform < NETNS_PLATFORMS);
+    assert(platform < PLATFORMS_MAX);
     return 10u << 24 | (200 + platform) << 16;
 }
 
@@ -30,7 +30,7 @@ struct in_addr netns_dns_address(unsigned platform) {
 }
 
 struct in_addr netns_slot_address(unsigned platform, unsigned slot) {
-    assert(slot < NETNS_SLOTS);
+    assert(slot < PLATFORM_SLOTS);
     return (struct in_addr){ htonl(range_base(platform) | (4 + slot / 64) << 8 | (slot % 64 + 1)) };
 }
 
@@ -108,22 +108,28 @@ int netns_range_free(unsigned platform, enum netns_range *out, struct err *err) 
 
 enum { SYSCTL_PATH_MAX = 96 };
 
+static int open_proc(struct err *err) {
+    int fd = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    return fd < 0 ? err_sys(err, errno, "open /proc") : fd;
+}
+
 /* Reads or, when `value` is not negative, writes net.ipv4.conf.NAME.forwarding of the calling
- * thread's namespace. Returns the value, or -1 with *err. */
-static int forwarding_setting(const char *name, int value, struct err *err) {
+ * thread's namespace, below an open /proc. Returns the value, or -1 with *err. */
+static int forwarding_setting(int proc_fd, const char *name, int value, struct err *err) {
     char path[SYSCTL_PATH_MAX];
-    snprintf(path, sizeof(path), "/proc/sys/net/ipv4/conf/%s/forwarding", name);
-    CLEANUP_FD int fd = open(path, (value < 0 ? O_RDONLY : O_WRONLY) | O_CLOEXEC);
+    snprintf(path, sizeof(path), "sys/net/ipv4/conf/%s/forwarding", name);
+    CLEANUP_FD int fd = openat(proc_fd, path, (value < 0 ? O_RDONLY : O_WRONLY) | O_CLOEXEC);
     if (fd < 0) {
-        return err_sys(err, errno, "open %s", path);
+        return err_sys(err, errno, "open /proc/%s", path);
     }
     char text[16] = "";
     if (value < 0) {
-        return read(fd, text, sizeof(text) - 1) < 0 ? err_sys(err, errno, "read %s", path)
+        return read(fd, text, sizeof(text) - 1) < 0 ? err_sys(err, errno, "read /proc/%s", path)
                                                     : atoi(text);
     }
     int len = snprintf(text, sizeof(text), "%d\n", value);
-    return write(fd, text, (size_t)len) != len ? err_sys(err, errno, "write %s", path) : value;
+    return write(fd, text, (size_t)len) != len ? err_sys(err, errno, "write /proc/%s", path)
+                                               : value;
 }
 
 struct uplinks {
@@ -170,9 +176,9 @@ int netns_forwarding(struct netns_host *host, struct netns_uplink uplinks[NETNS_
         if (!if_indextoname(uplinks[i].ifindex, name)) {
             continue; /* gone since the dump */
         }
-        int value = forwarding_setting(name, -1, err);
+        int value = forwarding_setting(host->proc_fd, name, -1, err);
         if (value == 0) {
-            value = forwarding_setting(name, NETNS_FORWARDING_OURS, err);
+            value = forwarding_setting(host->proc_fd, name, NETNS_FORWARDING_OURS, err);
         }
         if (value < 0) {
             return -1;
@@ -192,6 +198,10 @@ static int find_platform(void *arg, const struct nlmsghdr *message) {
 }
 
 static int restore_forwarding(struct err *err) {
+    CLEANUP_FD int proc_fd = open_proc(err);
+    if (proc_fd < 0) {
+        return -1;
+    }
     struct if_nameindex *interfaces = if_nameindex();
     if (!interfaces) {
         return err_sys(err, errno, "list the interfaces");
@@ -199,8 +209,8 @@ static int restore_forwarding(struct err *err) {
     int result = 0;
     for (struct if_nameindex *i = interfaces; i->if_index != 0; i++) {
         /* An interface may go while we look. */
-        if (forwarding_setting(i->if_name, -1, NULL) == NETNS_FORWARDING_OURS &&
-            forwarding_setting(i->if_name, 0, err) < 0) {
+        if (forwarding_setting(proc_fd, i->if_name, -1, NULL) == NETNS_FORWARDING_OURS &&
+            forwarding_setting(proc_fd, i->if_name, 0, err) < 0) {
             result = -1;
         }
     }
@@ -247,12 +257,16 @@ int netns_host_remove(unsigned platform, struct err *err) {
 }
 
 int netns_host_open(struct netns_host *host, unsigned platform, struct err *err) {
-    *host = (struct netns_host){ .platform = platform, .host_fd = -1, .route.fd = -1 };
+    *host =
+        (struct netns_host){ .platform = platform, .host_fd = -1, .proc_fd = -1, .route.fd = -1 };
     host->batch = malloc(sizeof(*host->batch));
     if (!host->batch) {
         return err_no_memory(err);
     }
-    host->has_ipv6 = access("/proc/sys/net/ipv6", F_OK) == 0;
+    if ((host->proc_fd = open_proc(err)) < 0) {
+        goto fail;
+    }
+    host->has_ipv6 = faccessat(host->proc_fd, "sys/net/ipv6", F_OK, 0) == 0;
     /* A random start: the interfaces of an earlier process may be alive. */
     if (getrandom(&host->generation, sizeof(host->generation), 0) != sizeof(host->generation)) {
         err_sys(err, errno, "get random bytes");
@@ -279,6 +293,7 @@ fail:
 void netns_host_close(struct netns_host *host) {
     netlink_close(&host->route);
     file_close(&host->host_fd);
+    file_close(&host->proc_fd);
     free(host->batch);
     host->batch = NULL;
 }
