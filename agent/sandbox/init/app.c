@@ -60,18 +60,14 @@ static int tell_listener(int launch_fd, int listener_fd) {
     return sendmsg(launch_fd, &message, MSG_NOSIGNAL) == 1 ? 0 : -1;
 }
 
-static int join_cgroups(bool cloned_into, struct failure *failure) {
+static int join_cgroups(bool cloned_into, int joins, struct failure *failure) {
     if (!cloned_into && write(INIT_FD_PROCS, "0", 1) != 1) {
         return failure_set(failure, INIT_STAGE_CGROUP, errno, "cgroup.procs");
     }
-    for (int fd = INIT_FD_JOIN; fd < INIT_FD_END; fd++) {
-        if (write(fd, "0", 1) == 1) {
-            continue;
+    for (int i = 0; i < joins; i++) {
+        if (write(INIT_FD_JOIN + i, "0", 1) != 1) {
+            return failure_set(failure, INIT_STAGE_CGROUP, errno, "tasks");
         }
-        if (errno == EBADF) {
-            break; /* the first hole ends the list */
-        }
-        return failure_set(failure, INIT_STAGE_CGROUP, errno, "tasks");
     }
     return 0;
 }
@@ -172,8 +168,7 @@ static void reset_signals(void) {
 }
 
 struct child {
-    const struct start *start;
-    const struct user *user;
+    const struct app_plan *plan;
     const struct sock_fprog *filter;
     int output[2]; /* write ends */
     int launch_fd;
@@ -181,12 +176,12 @@ struct child {
 };
 
 static void run_child(const struct child *child, struct failure *failure) {
-    if (join_cgroups(child->cloned_into, failure) < 0) {
+    if (join_cgroups(child->cloned_into, child->plan->joins, failure) < 0) {
         return;
     }
     setsid();
-    if (set_streams(child->output, failure) < 0 || become_user(child->user, failure) < 0 ||
-        enter_directory(child->start->cwd, failure) < 0) {
+    if (set_streams(child->output, failure) < 0 || become_user(child->plan->user, failure) < 0 ||
+        enter_directory(child->plan->start->cwd, failure) < 0) {
         return;
     }
     if (syscall(SYS_close_range, 3, ~0u, CLOSE_RANGE_CLOEXEC) < 0) {
@@ -197,7 +192,7 @@ static void run_child(const struct child *child, struct failure *failure) {
         return;
     }
     reset_signals();
-    run_command(child->start, failure);
+    run_command(child->plan->start, failure);
 }
 
 /* ---- in paas-init ------------------------------------------------------------------------- */
@@ -242,8 +237,7 @@ static pid_t clone_into(int cgroup_fd, bool *cloned_into) {
     return pid >= 0 ? pid : fork();
 }
 
-int app_launch(
-    struct app *app, const struct start *start, const struct user *user, struct failure *failure) {
+int app_launch(struct app *app, const struct app_plan *plan, struct failure *failure) {
     int out[2], err[2], launch[2];
     struct sock_fprog filter;
     if (map_filter(&filter, failure) < 0) {
@@ -255,11 +249,9 @@ int app_launch(
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, launch) < 0) {
         return failure_set(failure, INIT_STAGE_FORK, errno, "socketpair");
     }
-    struct child child = { .start = start,
-        .user = user,
-        .filter = &filter,
-        .output = { out[1], err[1] },
-        .launch_fd = launch[1] };
+    struct child child = {
+        .plan = plan, .filter = &filter, .output = { out[1], err[1] }, .launch_fd = launch[1]
+    };
     pid_t pid = clone_into(INIT_FD_CGROUP, &child.cloned_into);
     if (pid == 0) {
         struct failure told;

@@ -14,6 +14,12 @@ struct app {
     int launch_fd; /* what the child says before execve; end of file means that it runs */
 };
 
+struct app_plan {
+    const struct start *start;
+    const struct user *user;
+    int joins; /* descriptors from INIT_FD_JOIN on */
+};
+
 enum app_news {
     APP_NEWS_NONE,     /* nothing yet */
     APP_NEWS_LISTENER, /* *listener_fd is the seccomp notifier, now the caller's */
@@ -23,8 +29,7 @@ enum app_news {
 
 /* Makes the process in its cgroup and lets it become the app; returns at once. Call with all
  * signals blocked. */
-int app_launch(
-    struct app *app, const struct start *start, const struct user *user, struct failure *failure);
+int app_launch(struct app *app, const struct app_plan *plan, struct failure *failure);
 /* The next news on launch_fd, without waiting. After RUNNING or FAILED there is none: close it. */
 enum app_news app_news(struct app *app, int *listener_fd, struct failure *failure);
 

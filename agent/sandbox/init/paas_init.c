@@ -62,6 +62,7 @@ struct init {
     uint32_t port;
     int stop_signal;
     uint32_t grace_ms;
+    int joins; /* descriptors from INIT_FD_JOIN on */
     struct app app;
     struct spool spool;
     struct listeners listeners;
@@ -520,8 +521,8 @@ static int take_descriptors(struct init *init, struct failure *failure) {
             return failure_set(failure, INIT_STAGE_DESCRIPTORS, errno, "fixed numbers");
         }
     }
-    for (int fd = INIT_FD_JOIN; fd < INIT_FD_END; fd++) {
-        fcntl(fd, F_SETFD, FD_CLOEXEC);
+    for (int fd = INIT_FD_JOIN; fd < INIT_FD_END && fcntl(fd, F_SETFD, FD_CLOEXEC) == 0; fd++) {
+        init->joins++; /* before anything is opened that could fill the first hole */
     }
     syscall(SYS_close_range, INIT_FD_END, ~0u, 0);
     sigset_t all;
@@ -575,8 +576,8 @@ static int start_app(struct init *init, struct failure *failure) {
         return -1;
     }
     remember(init);
-    if (find_user(init, &user, failure) < 0 ||
-        app_launch(&init->app, &init->start, &user, failure) < 0) {
+    struct app_plan plan = { .start = &init->start, .user = &user, .joins = init->joins };
+    if (find_user(init, &user, failure) < 0 || app_launch(&init->app, &plan, failure) < 0) {
         return -1;
     }
     init->alive = true;
