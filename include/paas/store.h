@@ -39,8 +39,8 @@ enum {
  * (another process has it), ERR_CONFLICT (a newer version wrote it, or it is not ours), ERR_SYSTEM
  * (corrupt: the words say what to do), ERR_FULL. */
 int store_open(uv_loop_t *loop, const char *path, struct store **out, struct err *err);
-/* Waits for the running commit, hands the queued ones back as cancelled (their `done` is called before
- * it returns), and closes the file. NULL is allowed. */
+/* Waits for the running commit, hands the queued ones back as cancelled (their `done` is called
+ * before it returns), and closes the file. NULL is allowed. */
 void store_close(struct store *s);
 
 /* Calls `row` for every row of a kind, by key. Blocks; for the start, before the first commit.
