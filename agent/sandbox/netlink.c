@@ -12,8 +12,9 @@
 #include <unistd.h>
 
 enum {
-    /* The kernel fills dump answers up to the reader's buffer, at most 32 KiB (netlink_dump). */
-    ANSWER_BYTES = 32 * 1024,
+    ANSWER_BYTES = 8 * 1024, /* errors, or one thing in all its attributes */
+    /* The kernel fills the parts of a dump up to the reader's buffer, at most 32 KiB. */
+    DUMP_BYTES = 32 * 1024,
 };
 
 int netlink_open(struct netlink *nl, int protocol, struct err *err) {
@@ -247,26 +248,33 @@ static bool belongs(const struct netlink_batch *b, uint32_t first, const struct 
     return message->nlmsg_seq - first < b->count;
 }
 
-int netlink_send(struct netlink *nl, struct netlink_batch *b, struct err *err) {
+/* Whether a message is the kernel's yes or no to one of the batch. */
+static bool is_verdict(const struct nlmsghdr *message) {
+    return message->nlmsg_type == NLMSG_ERROR &&
+           message->nlmsg_len >= NLMSG_LENGTH(sizeof(struct nlmsgerr));
+}
+
+int netlink_ask(
+    struct netlink *nl, struct netlink_batch *b, netlink_each each, void *arg, struct err *err) {
     uint32_t first = nl->seq + 1;
     uint32_t last = b->full || b->count == 0 ? 0 : number_messages(b, first);
     if (transmit(nl, b, err) != 0) {
         return -1;
     }
-    /* Errors and the one acknowledgement are small. Read all that is there, so that nothing is left
-     * for the next call. */
-    _Alignas(struct nlmsghdr) char bytes[4096];
+    /* Read all that is there, so that nothing is left for the next call. */
+    _Alignas(struct nlmsghdr) char bytes[ANSWER_BYTES];
     bool failed = false;
     bool done = false;
     ssize_t len;
     while ((len = receive(nl, bytes, sizeof(bytes), failed ? NULL : err)) > 0) {
         for (struct nlmsghdr *m = (struct nlmsghdr *)bytes; NLMSG_OK(m, len);
              m = NLMSG_NEXT(m, len)) {
-            if (m->nlmsg_type != NLMSG_ERROR ||
-                m->nlmsg_len < NLMSG_LENGTH(sizeof(struct nlmsgerr)) || !belongs(b, first, m)) {
+            if (!belongs(b, first, m)) {
                 continue;
             }
-            if (((struct nlmsgerr *)NLMSG_DATA(m))->error == 0) {
+            if (!is_verdict(m)) {
+                each = each && each(arg, m) == 0 ? each : NULL;
+            } else if (((struct nlmsgerr *)NLMSG_DATA(m))->error == 0) {
                 done |= m->nlmsg_seq == last;
             } else if (!failed) {
                 refused(b, first, m, err);
@@ -280,6 +288,10 @@ int netlink_send(struct netlink *nl, struct netlink_batch *b, struct err *err) {
     return done ? 0 : err_set(err, ERR_INTERNAL, "netlink: %s: no answer", b->what[0]);
 }
 
+int netlink_send(struct netlink *nl, struct netlink_batch *b, struct err *err) {
+    return netlink_ask(nl, b, NULL, NULL, err);
+}
+
 int netlink_dump(
     struct netlink *nl, struct netlink_batch *b, netlink_each each, void *arg, struct err *err) {
     uint32_t first = nl->seq + 1;
@@ -290,7 +302,7 @@ int netlink_dump(
     if (transmit(nl, b, err) != 0) {
         return -1;
     }
-    _Alignas(struct nlmsghdr) char bytes[ANSWER_BYTES];
+    _Alignas(struct nlmsghdr) char bytes[DUMP_BYTES];
     int result = 0;
     ssize_t len;
     while ((len = receive(nl, bytes, sizeof(bytes), err)) > 0) {

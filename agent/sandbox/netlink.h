@@ -76,8 +76,12 @@ void netlink_raw(struct netlink_batch *b, const void *data, size_t len);
  * kernels do not acknowledge: there the message before it carries the flag. */
 int netlink_send(struct netlink *nl, struct netlink_batch *b, struct err *err);
 
-/* Called for each message of a dump. Return 0 to go on. */
+/* Called for each message of an answer. Return 0 to go on. */
 typedef int (*netlink_each)(void *arg, const struct nlmsghdr *message);
+/* As netlink_send for a batch that asks: `each` gets what the kernel tells before it acknowledges.
+ * What `each` returns only ends the calls to it. */
+int netlink_ask(
+    struct netlink *nl, struct netlink_batch *b, netlink_each each, void *arg, struct err *err);
 /* Sends the batch, which is one dump request, and hands over each answer until the end or until
  * `each` returns other than 0, which is returned. -1 with *err when the dump failed. */
 int netlink_dump(

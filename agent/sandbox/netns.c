@@ -3,8 +3,9 @@
  * Two sendmsg(2) do it. The first, on the host: the veth pair with indexes of our choice, its
  * settings, up, the host's route and neighbour. The second, inside: lo up, eth0 up, address,
  * default route, neighbour. As both link addresses are fixed and both neighbours permanent, no
- * packet ever waits for ARP. IPv6 gets no link-local address on either end: nothing listens there,
- * and duplicate address detection would cost timers.
+ * packet ever waits for ARP. A third message sees to it that the host's end, which was up before
+ * its peer, has noticed: until then the kernel would drop the first packet. IPv6 gets no link-local
+ * address on either end: nothing listens there, and duplicate address detection would cost timers.
  */
 #include "netns.h"
 #include "rtnetlink.h"
@@ -28,6 +29,8 @@ enum {
     INDEX_BASE = 0x20000000,    /* far above what the kernel counts up to by itself */
     CREATE_TRIES = 4,           /* generations tried when a name or index is in use */
     ARP_IGNORE_ALL = 8,         /* answer no ARP request: none is needed */
+    CARRIER_TRIES = 100,        /* looks for the carrier, */
+    CARRIER_PAUSE_US = 200,     /* and the time between two */
 };
 
 /* Link addresses of every pair, host's end and inside; locally administered. */
@@ -157,6 +160,29 @@ static int make_inside(struct netns_host *host, struct netlink *inside,
     return netlink_send(inside, b, err);
 }
 
+static int see_up(void *up, const struct nlmsghdr *message) {
+    *(bool *)up |= rtnetlink_link_read(message);
+    return 0;
+}
+
+/* The end that was up first learns of its peer by a job of the kernel's. Newer kernels do the job
+ * when asked for the interface's state, older ones (6.1) within a millisecond, mostly. One that
+ * takes longer delays a first packet; that is no reason to fail. */
+static int await_carrier(struct netns_host *host, const struct netns_made *made, struct err *err) {
+    bool up = false;
+    for (int try = 0; try < CARRIER_TRIES && !up; try++) {
+        if (try > 0) {
+            usleep(CARRIER_PAUSE_US);
+        }
+        netlink_reset(host->batch);
+        rtnetlink_link_get(host->batch, made->ifindex);
+        if (netlink_ask(&host->route, host->batch, see_up, &up, err) != 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
 /* Every port is for every program: the namespace has but one instance, which has no capability. */
 static int open_low_ports(const struct netns_host *host, struct err *err) {
     static const char path[] = "sys/net/ipv4/ip_unprivileged_port_start";
@@ -172,13 +198,11 @@ static int furnish(
         return -1;
     }
     made->fd = netlink_namespace(&inside, err);
-    int result = made->fd < 0 || make_outside(host, slot, made, err) != 0 ||
-                         make_inside(host, &inside, made, err) != 0 ||
-                         open_low_ports(host, err) != 0
-                     ? -1
-                     : 0;
+    bool made_it = made->fd >= 0 && make_outside(host, slot, made, err) == 0 &&
+                   make_inside(host, &inside, made, err) == 0 && open_low_ports(host, err) == 0 &&
+                   await_carrier(host, made, err) == 0;
     netlink_close(&inside);
-    return result;
+    return made_it ? 0 : -1;
 }
 
 int netns_create(struct netns_host *host, unsigned slot, struct netns_made *out, struct err *err) {

@@ -2,11 +2,11 @@
 #include "rtnetlink.h"
 
 #include <arpa/inet.h>
+#include <linux/if.h>
 #include <linux/if_addr.h>
 #include <linux/if_link.h>
 #include <linux/neighbour.h>
 #include <linux/rtnetlink.h>
-#include <net/if.h>
 #include <string.h>
 
 static void put_address(struct netlink_batch *b, const char *what, uint16_t type, uint16_t flags,
@@ -77,6 +77,22 @@ void rtnetlink_link_up(struct netlink_batch *b, uint32_t ifindex) {
         .ifi_index = (int)ifindex, .ifi_flags = IFF_UP, .ifi_change = IFF_UP
     };
     netlink_message(b, "bring up an interface", RTM_NEWLINK, 0, &header, sizeof(header));
+}
+
+void rtnetlink_link_get(struct netlink_batch *b, uint32_t ifindex) {
+    struct ifinfomsg header = { .ifi_index = (int)ifindex };
+    netlink_message(b, "look at an interface", RTM_GETLINK, 0, &header, sizeof(header));
+    netlink_put_u32(b, IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS);
+}
+
+bool rtnetlink_link_read(const struct nlmsghdr *message) {
+    size_t header = NLMSG_SPACE(sizeof(struct ifinfomsg));
+    if (message->nlmsg_type != RTM_NEWLINK || message->nlmsg_len < header) {
+        return false;
+    }
+    const struct nlattr *state = netlink_find(
+        (const char *)message + header, message->nlmsg_len - header, IFLA_OPERSTATE, 1);
+    return state && ((const unsigned char *)state)[NLA_HDRLEN] == IF_OPER_UP;
 }
 
 void rtnetlink_routes(struct netlink_batch *b) {

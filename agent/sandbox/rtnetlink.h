@@ -34,6 +34,11 @@ void rtnetlink_neighbour_add(struct netlink_batch *b, uint32_t ifindex, uint32_t
     const unsigned char mac[RTNETLINK_MAC_LEN]);
 void rtnetlink_link_up(struct netlink_batch *b, uint32_t ifindex);
 
+/* Asks for an interface; for netlink_ask. */
+void rtnetlink_link_get(struct netlink_batch *b, uint32_t ifindex);
+/* Reads the answer: true when the interface is up and passes packets (IF_OPER_UP). */
+bool rtnetlink_link_read(const struct nlmsghdr *message);
+
 /* Starts the request that lists all IPv4 routes; for netlink_dump. */
 void rtnetlink_routes(struct netlink_batch *b);
 /* Reads a message of that list. False when it is no IPv4 route. */
