@@ -54,9 +54,6 @@ struct sandbox_host;
 enum sandbox_host_flags {
     /* No network namespace plumbing, no firewall: instances have a loopback device only. */
     SANDBOX_NO_NETWORK = 1u << 0,
-    /* The process keeps its mount namespace and root. Starts are slower, as each copies all mounts
-     * of the machine; without it the process has nothing but what a start needs (see below). */
-    SANDBOX_KEEP_ROOT = 1u << 1,
 };
 
 struct sandbox_host_options {
@@ -66,17 +63,26 @@ struct sandbox_host_options {
     uint32_t flags;        /* enum sandbox_host_flags */
     const char *cgroup;    /* name below the delegated cgroup, "paas3" */
     const char *init_path; /* the paas-init program; copied */
-    int store_fd;          /* directory with one subdirectory for each layer, named by digest; its
+    uint32_t n_resolvers;  /* name servers that instances may ask on port 53 */
+    struct in_addr resolvers[SANDBOX_RESOLVERS_MAX];
+    int store_fd; /* directory with one subdirectory for each layer, named by digest; its
                               files are owned by ids of slot SANDBOX_SLOT_STORE. Borrowed. */
 };
 
 /* Opens the host: probes the kernel, makes the cgroup `cgroup`/instances, claims the network range
  * and firewall table of the platform. All of it is idempotent and finds leftovers of a crash.
  *
- * Without SANDBOX_KEEP_ROOT the calling process afterwards has a mount namespace of its own whose
- * root holds only /proc, /store, /usr, /ssl and empty directories, read-only. Descriptors opened
- * before keep working; paths don't. So open what is needed first. Returns NULL with *err set. */
+ * Afterwards the calling process has a mount namespace of its own whose root holds only /proc,
+ * /store, /usr, /ssl, /dev and empty directories, read-only, so that a start costs the same however
+ * many mounts the machine has. Descriptors opened before keep working; paths don't: open what is
+ * needed first. The working directory is "/" from then on. The soft limit of descriptors is raised
+ * to the hard one. Returns NULL with *err set. */
 struct sandbox_host *sandbox_host_open(const struct sandbox_host_options *options, struct err *err);
+
+/* Looks again where the machine's default routes lead and writes the firewall anew, for the name
+ * servers given: call it when routes or resolvers may have changed. */
+int sandbox_network_refresh(
+    struct sandbox_host *host, const struct in_addr *resolvers, size_t n, struct err *err);
 
 enum sandbox_close {
     SANDBOX_LEAVE, /* sandboxes, their network and the firewall stay, for the next host */
@@ -89,10 +95,6 @@ int sandbox_host_close(struct sandbox_host *host, enum sandbox_close how, struct
 enum sandbox_stack {
     SANDBOX_IMAGE, /* the layers are the whole root */
     SANDBOX_HOST,  /* the host's /usr, read-only, under a small /etc; layers lie over it */
-};
-
-enum sandbox_flags {
-    SANDBOX_LISTENS = 1u << 0, /* reserved: the app is expected to listen (read by paas-init) */
 };
 
 /* What to start. Fixed size, no pointers: it travels between processes as it is. */

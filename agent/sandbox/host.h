@@ -1,0 +1,34 @@
+/* What a host holds. Private to the library. SPDX-License-Identifier: Apache-2.0 */
+#ifndef SANDBOX_HOST_H
+#define SANDBOX_HOST_H
+
+#include "cgroup.h"
+#include "features.h"
+#include "idmap.h"
+#include "netns.h"
+
+#include <paas/sandbox.h>
+
+enum { HOST_CGROUP_MAX = 64 /* bytes of the cgroup's name with its NUL */ };
+
+struct sandbox_host {
+    uint32_t platform;
+    uint32_t id_base;
+    uint32_t agent_uid;
+    bool network; /* `net` is open and the firewall is set */
+    char cgroup[HOST_CGROUP_MAX];
+
+    struct features features;
+    struct sandbox_cgroups cgroups;
+    struct idmap_cache ids;
+    struct netns_host net;
+    struct netns_made networks[IDMAP_SLOTS]; /* made ahead; fd -1: none */
+
+    int proc;         /* /proc of the host */
+    int pid_ns;       /* own pid namespace, to come back to */
+    int init_program; /* sealed copy of paas-init that nobody may read */
+    int seccomp_app;  /* sealed programs, see seccomp.h */
+    int seccomp_exec;
+};
+
+#endif

@@ -1,0 +1,221 @@
+/* The root of an instance. SPDX-License-Identifier: Apache-2.0 */
+#include "rootfs.h"
+#include "mount.h"
+#include "ns.h"
+
+#include <paas/buf.h>
+#include <paas/file.h>
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum {
+    INODE_BYTES = 4096,  /* of the writable file system for each file it may hold */
+    INODES_MIN = 256,    /* what we put there, and some */
+    TEXT_MAX = 4096,     /* bytes of a file in /etc that we write */
+    LOWERDIRS_MAX = 4096 /* bytes of a mount option: the kernel's bound */
+};
+
+void rootfs_init(struct rootfs *r) {
+    r->writable = r->root = -1;
+    r->n_layers = 0;
+    for (int i = 0; i <= SANDBOX_LAYERS_MAX; i++) {
+        r->layers[i] = -1;
+    }
+}
+
+/* ---- the writable part ---- */
+
+/* Directories of the writable file system, in order. Those below `upper` shape the root. */
+static const struct {
+    const char *path;
+    mode_t mode;
+} directories[] = {
+    { "upper", 0755 },
+    { "work", 0755 },
+    { "tmp", 01777 },
+    { "shm", 01777 },
+    { "upper/proc", 0555 },
+    { "upper/dev", 0755 },
+    { "upper/tmp", 01777 },
+    { "upper/etc", 0755 },
+};
+
+static int make_directories(const struct rootfs *r, struct err *err) {
+    for (size_t i = 0; i < sizeof directories / sizeof directories[0]; i++) {
+        const char *path = directories[i].path;
+        if (mkdirat(r->writable, path, directories[i].mode) < 0 ||
+            fchmodat(r->writable, path, directories[i].mode, 0) < 0 ||
+            fchownat(r->writable, path, r->ids, r->ids, 0) < 0) {
+            return err_sys(err, errno, "mkdir %s", path);
+        }
+    }
+    return 0;
+}
+
+static void hostname_text(const struct rootfs *r, struct buf *b) {
+    buf_printf(b, "%s\n", r->spec->hostname);
+}
+
+static void hosts_text(const struct rootfs *r, struct buf *b) {
+    char own[INET_ADDRSTRLEN] = "127.0.1.1";
+    if (r->address.s_addr) {
+        inet_ntop(AF_INET, &r->address, own, sizeof own);
+    }
+    buf_printf(b, "127.0.0.1\tlocalhost\n::1\tlocalhost\n%s\t%s\n", own, r->spec->hostname);
+}
+
+static void resolvers_text(const struct rootfs *r, struct buf *b) {
+    for (uint32_t i = 0; i < r->spec->n_resolvers; i++) {
+        char address[INET_ADDRSTRLEN];
+        inet_ntop(AF_INET, &r->spec->resolvers[i], address, sizeof address);
+        buf_printf(b, "nameserver %s\n", address);
+    }
+}
+
+static const struct {
+    const char *path;
+    void (*text)(const struct rootfs *r, struct buf *b);
+} files[] = {
+    { "upper/etc/hostname", hostname_text },
+    { "upper/etc/hosts", hosts_text },
+    { "upper/etc/resolv.conf", resolvers_text },
+};
+
+static int make_files(const struct rootfs *r, struct err *err) {
+    struct buf text;
+    buf_init(&text, TEXT_MAX);
+    int result = 0;
+    for (size_t i = 0; result == 0 && i < sizeof files / sizeof files[0]; i++) {
+        buf_reset(&text);
+        files[i].text(r, &text);
+        CLEANUP_FD int fd =
+            openat(r->writable, files[i].path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+        if (fd < 0 || text.failed || fchown(fd, r->ids, r->ids) < 0) {
+            result = err_sys(err, errno, "create %s", files[i].path);
+        } else {
+            result = file_write_all(fd, buf_str(&text), text.len, err);
+        }
+    }
+    buf_free(&text);
+    return result;
+}
+
+int rootfs_make_writable(struct rootfs *r, struct err *err) {
+    char size[24], inodes[24];
+    uint64_t files_max = r->spec->rootfs_bytes / INODE_BYTES;
+    snprintf(size, sizeof size, "%llu", (unsigned long long)r->spec->rootfs_bytes);
+    snprintf(inodes, sizeof inodes, "%llu",
+        (unsigned long long)(files_max < INODES_MIN ? INODES_MIN : files_max));
+    const char *const params[] = { "size", size, "nr_inodes", inodes, "mode", "0755", NULL, NULL };
+    r->writable = mount_new("tmpfs", params, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, err);
+    if (r->writable < 0 || make_directories(r, err) < 0 || make_files(r, err) < 0) {
+        return -1;
+    }
+    return mount_attach(r->writable, AT_FDCWD, NS_WRITABLE, err);
+}
+
+/* ---- the layers ---- */
+
+int rootfs_open_layer(struct rootfs *r, uint32_t index, int userns, struct err *err) {
+    char path[sizeof NS_STORE + 1 + SANDBOX_DIGEST_LEN];
+    bool skeleton = index == r->spec->n_layers;
+    if (skeleton) {
+        snprintf(path, sizeof path, "%s", NS_SKELETON);
+    } else {
+        snprintf(
+            path, sizeof path, "%s/%.*s", NS_STORE, SANDBOX_DIGEST_LEN, r->spec->layers[index]);
+    }
+    struct mount_clone from = { .dir = AT_FDCWD,
+        .path = path,
+        .attr = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV,
+        .userns = skeleton ? -1 : userns };
+    int fd = mount_clone(&from, err);
+    if (fd < 0) {
+        return -1;
+    }
+    r->layers[r->n_layers++] = fd;
+    return 0;
+}
+
+/* Names the layers by descriptor. */
+static int add_by_fd(struct rootfs *r, int context, struct err *err) {
+    for (int i = 0; i < r->n_layers; i++) {
+        if (fsconfig(context, FSCONFIG_SET_FD, "lowerdir+", NULL, r->layers[i]) < 0) {
+            return err_sys(err, errno, "add layer %d", i);
+        }
+    }
+    return 0;
+}
+
+/* Names the layers by path, attached in the process's own mount namespace: older kernels have no
+ * other way. The paths vanish with the old root; the file system keeps what it opened. */
+static int add_by_path(struct rootfs *r, int context, struct err *err) {
+    char option[LOWERDIRS_MAX];
+    size_t len = 0;
+    for (int i = 0; i < r->n_layers; i++) {
+        char path[sizeof NS_LAYERS + 12];
+        snprintf(path, sizeof path, "%s/%d", NS_LAYERS, i);
+        if (mount_attach(r->layers[i], AT_FDCWD, path, err) < 0) {
+            return -1;
+        }
+        len += (size_t)snprintf(option + len, sizeof option - len, "%s%s", i ? ":" : "", path);
+        if (len >= sizeof option) {
+            return err_set(err, ERR_TOO_LARGE, "too many layers");
+        }
+    }
+    if (fsconfig(context, FSCONFIG_SET_STRING, "lowerdir", option, 0) < 0) {
+        return err_sys(err, errno, "add the layers");
+    }
+    return 0;
+}
+
+static const struct {
+    const char *key, *value;
+} overlay_options[] = {
+    { "upperdir", "/" NS_WRITABLE "/upper" },
+    { "workdir", "/" NS_WRITABLE "/work" },
+};
+
+/* Sets the overlay's options; every error leaves the kernel's words in the context. */
+static int configure(int context, struct err *err) {
+    for (size_t i = 0; i < sizeof overlay_options / sizeof overlay_options[0]; i++) {
+        if (fsconfig(context, FSCONFIG_SET_STRING, overlay_options[i].key, overlay_options[i].value,
+                0) < 0) {
+            return err_sys(err, errno, "set %s", overlay_options[i].key);
+        }
+    }
+    /* Layers are unpacked without privilege, so their marks are user.overlay.*; this also turns off
+     * redirects, which an image could use to show what is hidden. */
+    if (fsconfig(context, FSCONFIG_SET_FLAG, "userxattr", NULL, 0) < 0) {
+        return err_sys(err, errno, "set userxattr");
+    }
+    return 0;
+}
+
+int rootfs_mount(struct rootfs *r, struct err *err) {
+    CLEANUP_FD int context = fsopen("overlay", FSOPEN_CLOEXEC);
+    if (context < 0) {
+        return err_sys(err, errno, "open overlay");
+    }
+    int (*add)(struct rootfs *, int, struct err *) = r->overlay_fds ? add_by_fd : add_by_path;
+    if (add(r, context, err) < 0 || configure(context, err) < 0) {
+        return -1;
+    }
+    if (fsconfig(context, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0) {
+        int sys = errno, failed = context;
+        context = -1;
+        return mount_failed(failed, "overlay", sys, err);
+    }
+    r->root = fsmount(context, FSMOUNT_CLOEXEC, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV);
+    if (r->root < 0) {
+        return err_sys(err, errno, "mount the root");
+    }
+    return mount_attach(r->root, AT_FDCWD, NS_ROOT, err);
+}
