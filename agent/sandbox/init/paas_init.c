@@ -186,6 +186,7 @@ static void end(struct init *init, int status, const struct rusage *usage) {
     fill_record(init, status, usage);
     write_record(&init->exit);
     init->phase = INIT_PHASE_ENDED;
+    init->scan_at_us = 0;
     init->end_by_us = now_mono_us() + END_WAIT_US;
     init->changed = true;
 }
