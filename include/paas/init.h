@@ -15,6 +15,11 @@
  *   - from a file of the host's root that nobody may read (mode 0111): then the kernel takes the
  *     program's /proc files away from everyone in the instance's user namespace, its root included;
  *   - with the descriptors of enum init_fd, every other one closed; no argument, no environment.
+ *
+ * With the one argument "exec" the same program runs a command beside the app instead: in the
+ * instance's namespaces and the leaf `app`, as INIT_ID with CAP_SETUID and CAP_SETGID alone
+ * (ambient), INIT_FD_START, INIT_FD_SECCOMP (a filter without notifying leaves), and the command's
+ * own 0, 1 and 2. It becomes the command, or says on 2 why not and ends with 126 or 127.
  */
 #ifndef PAAS_INIT_H
 #define PAAS_INIT_H

@@ -8,7 +8,7 @@
  */
 #include "app.h"
 
-#include "guard.h"
+#include "become.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -29,11 +29,7 @@
 
 enum {
     PIPE_BYTES = 256 << 10, /* how far paas-init may lag before the app waits */
-    PATH_BYTES = 4096,
-    FILTER_MAX = 4096, /* instructions, the kernel's own bound */
 };
-
-static const char default_path[] = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /* ---- in the child ------------------------------------------------------------------------- */
 
@@ -83,90 +79,6 @@ static int set_streams(const int output[2], struct failure *failure) {
     return 0;
 }
 
-static int become_user(const struct user *user, struct failure *failure) {
-    if (setgroups(user->group_count, user->groups) < 0 ||
-        setresgid(user->gid, user->gid, user->gid) < 0 ||
-        setresuid(user->uid, user->uid, user->uid) < 0) {
-        return failure_set(failure, INIT_STAGE_IDENTITY, errno, "ids");
-    }
-    if (guard_capabilities(0) < 0) {
-        return failure_set(failure, INIT_STAGE_IDENTITY, errno, "capabilities");
-    }
-    return 0;
-}
-
-static int enter_directory(const char *cwd, struct failure *failure) {
-    char real[PATH_BYTES];
-    if (chdir(cwd) < 0) {
-        return failure_set(failure, INIT_STAGE_DIRECTORY, errno, cwd);
-    }
-    /* The kernel's call names a directory outside the root "(unreachable)…". */
-    if (syscall(SYS_getcwd, real, sizeof real) < 0 || real[0] != '/') {
-        return failure_set(failure, INIT_STAGE_DIRECTORY, EXDEV, cwd);
-    }
-    return 0;
-}
-
-/* The filter's memory was mapped before the privileges went; its seals keep it as it was. */
-static int install_filter(
-    const struct sock_fprog *program, int launch_fd, struct failure *failure) {
-    long fd =
-        syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER, program);
-    if (fd < 0) {
-        return failure_set(failure, INIT_STAGE_SECCOMP, errno, "filter");
-    }
-    if (tell_listener(launch_fd, (int)fd) < 0) {
-        return failure_set(failure, INIT_STAGE_SECCOMP, errno, "notifier");
-    }
-    close((int)fd);
-    return 0;
-}
-
-/* execve of one path. On return *failure holds the reason, if it is worth more than the one that is
- * there already: anything is better than "no such file". */
-static void try_path(const char *path, const struct start *start, struct failure *failure) {
-    execve(path, start->argv, start->envp);
-    int sys = errno;
-    bool exists = (sys == ENOENT || sys == ENOTDIR) && access(path, F_OK) == 0;
-    if (exists || !failure->stage || failure->sys == ENOENT || failure->sys == ENOTDIR) {
-        failure_set(failure, exists ? INIT_STAGE_LOADER : INIT_STAGE_EXEC, sys, path);
-    }
-}
-
-static void run_command(const struct start *start, struct failure *failure) {
-    const char *name = start->argv[0];
-    memset(failure, 0, sizeof *failure);
-    if (strchr(name, '/')) {
-        try_path(name, start, failure);
-        return;
-    }
-    const char *path = start_env(start, "PATH");
-    path = path && *path ? path : default_path;
-    while (*path) {
-        size_t len = strcspn(path, ":");
-        char full[PATH_BYTES];
-        int n = snprintf(full, sizeof full, "%.*s%s%s", (int)(len < PATH_BYTES ? len : PATH_BYTES),
-            path, len ? "/" : "./", name);
-        if (n > 0 && (size_t)n < sizeof full) {
-            try_path(full, start, failure);
-        }
-        path += len + (path[len] == ':');
-    }
-    if (!failure->stage || (failure->stage == INIT_STAGE_EXEC && failure->sys == ENOENT)) {
-        failure_set(failure, INIT_STAGE_EXEC, ENOENT, name); /* nowhere: the name says more */
-    }
-}
-
-static void reset_signals(void) {
-    struct sigaction standard = { .sa_handler = SIG_DFL };
-    for (int signal = 1; signal < NSIG; signal++) {
-        sigaction(signal, &standard, NULL);
-    }
-    sigset_t none;
-    sigemptyset(&none);
-    sigprocmask(SIG_SETMASK, &none, NULL);
-}
-
 struct child {
     const struct app_plan *plan;
     const struct sock_fprog *filter;
@@ -181,41 +93,25 @@ static void run_child(const struct child *child, struct failure *failure) {
     }
     setsid();
     if (set_streams(child->output, failure) < 0 || become_user(child->plan->user, failure) < 0 ||
-        enter_directory(child->plan->start->cwd, failure) < 0) {
+        become_resident(child->plan->start->cwd, failure) < 0) {
         return;
     }
     if (syscall(SYS_close_range, 3, ~0u, CLOSE_RANGE_CLOEXEC) < 0) {
         failure_set(failure, INIT_STAGE_STDIO, errno, "close_range");
         return;
     }
-    if (install_filter(child->filter, child->launch_fd, failure) < 0) {
+    int notifier = become_filtered(child->filter, SECCOMP_FILTER_FLAG_NEW_LISTENER, failure);
+    if (notifier < 0) {
         return;
     }
-    reset_signals();
-    run_command(child->plan->start, failure);
+    if (tell_listener(child->launch_fd, notifier) < 0) {
+        failure_set(failure, INIT_STAGE_SECCOMP, errno, "notifier");
+        return;
+    }
+    become_command(child->plan->start, failure);
 }
 
 /* ---- in paas-init ------------------------------------------------------------------------- */
-
-static int map_filter(struct sock_fprog *program, struct failure *failure) {
-    struct stat st;
-    int seals = fcntl(INIT_FD_SECCOMP, F_GET_SEALS);
-    if (seals < 0 || !(seals & F_SEAL_WRITE) || fstat(INIT_FD_SECCOMP, &st) < 0) {
-        return failure_set(failure, INIT_STAGE_SECCOMP, EPERM, "not sealed");
-    }
-    size_t bytes = (size_t)st.st_size;
-    if (bytes == 0 || bytes % sizeof(struct sock_filter) ||
-        bytes / sizeof(struct sock_filter) > FILTER_MAX) {
-        return failure_set(failure, INIT_STAGE_SECCOMP, EINVAL, "size");
-    }
-    void *map = mmap(NULL, bytes, PROT_READ, MAP_PRIVATE, INIT_FD_SECCOMP, 0);
-    if (map == MAP_FAILED) {
-        return failure_set(failure, INIT_STAGE_SECCOMP, errno, "map");
-    }
-    program->len = (unsigned short)(bytes / sizeof(struct sock_filter));
-    program->filter = map;
-    return 0;
-}
 
 /* A pipe for one of the app's streams. Images open /dev/stdout anew under their own user: the pipe
  * belongs to paas-init, so its mode must let them. */
@@ -240,7 +136,7 @@ static pid_t clone_into(int cgroup_fd, bool *cloned_into) {
 int app_launch(struct app *app, const struct app_plan *plan, struct failure *failure) {
     int out[2], err[2], launch[2];
     struct sock_fprog filter;
-    if (map_filter(&filter, failure) < 0) {
+    if (become_map_filter(&filter, failure) < 0) {
         return -1;
     }
     if (make_output(out) < 0 || make_output(err) < 0) {

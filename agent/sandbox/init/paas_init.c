@@ -9,6 +9,7 @@
  * and trusts neither app nor start block.
  */
 #include "app.h"
+#include "exec.h"
 #include "failure.h"
 #include "guard.h"
 #include "link.h"
@@ -556,20 +557,6 @@ static void remember(struct init *init) {
     spool_init(&init->spool, INIT_FD_LOG0, INIT_FD_LOG1, header->segment_bytes, header->log_rate);
 }
 
-static int find_user(struct init *init, struct user *user, struct failure *failure) {
-    static char home[sizeof "HOME=" + USER_HOME_MAX];
-    bool has_home = start_env(&init->start, "HOME") != NULL;
-    if (user_resolve(init->start.user, has_home ? 0 : USER_NEED_HOME, user, failure) < 0) {
-        return -1;
-    }
-    if (!has_home) {
-        strcpy(home, "HOME=");
-        strcat(home, user->home[0] ? user->home : "/");
-        init->start.envp[init->start.header->env] = home;
-    }
-    return 0;
-}
-
 static int start_app(struct init *init, struct failure *failure) {
     struct user user;
     if (guard_early(failure) < 0 || take_descriptors(init, failure) < 0 ||
@@ -578,7 +565,8 @@ static int start_app(struct init *init, struct failure *failure) {
     }
     remember(init);
     struct app_plan plan = { .start = &init->start, .user = &user, .joins = init->joins };
-    if (find_user(init, &user, failure) < 0 || app_launch(&init->app, &plan, failure) < 0) {
+    if (start_home(&init->start, &user, failure) < 0 ||
+        app_launch(&init->app, &plan, failure) < 0) {
         return -1;
     }
     init->alive = true;
@@ -598,8 +586,11 @@ static void prepare(struct init *init) {
     spool_init(&init->spool, INIT_FD_LOG0, INIT_FD_LOG1, 0, 0);
 }
 
-int main(void) {
+int main(int argc, char **argv) {
     static struct init init;
+    if (argc == 2 && strcmp(argv[1], "exec") == 0) {
+        return exec_command();
+    }
     umask(022);
     prctl(PR_SET_NAME, "paas-init", 0, 0, 0);
     prepare(&init);

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -122,4 +123,17 @@ const char *start_env(const struct start *start, const char *name) {
         }
     }
     return NULL;
+}
+
+int start_home(struct start *start, struct user *user, struct failure *failure) {
+    bool has_home = start_env(start, "HOME") != NULL;
+    if (user_resolve(start->user, has_home ? 0 : USER_NEED_HOME, user, failure) < 0) {
+        return -1;
+    }
+    if (!has_home) {
+        strcpy(start->home, "HOME=");
+        strcat(start->home, user->home[0] ? user->home : "/");
+        start->envp[start->header->env] = start->home;
+    }
+    return 0;
 }

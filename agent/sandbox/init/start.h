@@ -3,6 +3,7 @@
 #define PAAS_INIT_START_H
 
 #include "failure.h"
+#include "user.h"
 
 #include <paas/init.h>
 
@@ -13,6 +14,7 @@ struct start {
     size_t mapped;                   /* bytes */
     char *argv[INIT_ARGS_MAX + 1];   /* point into the map; NULL ends them */
     char *envp[INIT_ENV_MAX + 2];    /* ... with room for HOME */
+    char home[sizeof "HOME=" + USER_HOME_MAX];
     const char *cwd;
     const char *user;
 };
@@ -22,6 +24,8 @@ struct start {
 int start_read(struct start *start, int fd, struct failure *failure);
 /* Unmaps it: the app's secrets leave this process. Pointers into it are gone. */
 void start_close(struct start *start);
+/* Resolves the block's user, and sets HOME from it where the block has none, as Docker does. */
+int start_home(struct start *start, struct user *user, struct failure *failure);
 /* The value of a variable, or NULL. */
 const char *start_env(const struct start *start, const char *name);
 
