@@ -114,7 +114,8 @@ int http_server_create(
 /* Serves a listening socket, Unix or TCP; it takes `fd` also when it fails. `number` is handed to
  * identify(). */
 int http_server_listen_fd(struct http_server *s, int fd, int number, struct err *err);
-/* Binds `path` with `mode`, replacing a socket nobody listens on (ERR_RUNNING otherwise). */
+/* Binds `path` with `mode`, replacing a socket nobody listens on (ERR_RUNNING otherwise). The file
+ * stays when the server closes. */
 int http_server_listen_unix(
     struct http_server *s, const char *path, mode_t mode, int number, struct err *err);
 /* Binds "127.0.0.1:8080" or "[::1]:0"; *port, if not NULL, becomes the port in use. */
