@@ -59,6 +59,10 @@ struct unpack_report {
 /* Unpacks in the calling process, which must be a helper as above. `limits` may be NULL. Returns
  * its exit status: 0 when the report says ERR_OK. */
 int unpack_main(const struct unpack_job *job, const struct unpack_limits *limits);
+/* The same work without giving anything up first, for tests. -1 with *err; `report` has the counts
+ * either way. */
+int unpack_unconfined(const struct unpack_job *job, const struct unpack_limits *limits,
+    struct unpack_report *report, struct err *err);
 /* Removes everything in `directory` in the same kind of helper; the parent then removes the empty
  * directory. Returns the exit status; the report has the words. */
 int unpack_remove_main(int directory, int report);

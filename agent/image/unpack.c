@@ -1,0 +1,499 @@
+/* A layer's tar becomes directories. SPDX-License-Identifier: Apache-2.0
+ *
+ * packed.c gives the bytes of the tar, libarchive reads its entries, tree.c makes files of them.
+ * Here is what stands between: every entry is judged before anything of it is made.
+ */
+#include <paas/unpack.h>
+
+#include <archive.h>
+#include <archive_entry.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <locale.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#include <paas/file.h>
+#include <paas/str.h>
+
+#include "confine.h"
+#include "packed.h"
+#include "report.h"
+#include "tree.h"
+
+const struct unpack_limits unpack_limits_default = {
+    .bytes = UNPACKED_BYTES_MAX,
+    .entries = 1000000,         /* the largest images have a few hundred thousand */
+    .ratio = 400,               /* text packs to a tenth, runs of zeroes to a thousandth */
+    .ratio_free = 256ULL << 20, /* small layers may pack as well as they like */
+    .depth = 128,
+    .path = TREE_PATH_SIZE - 1,
+    .xattrs = 65536, /* XATTR_SIZE_MAX */
+    .seconds = 900,
+    .memory = 1ULL << 30, /* zstd's largest window is 128 MiB */
+};
+
+#define WHITEOUT_PREFIX ".wh."
+#define WHITEOUT_META ".wh..wh." /* names that aufs keeps for itself */
+#define WHITEOUT_OPAQUE ".wh..wh..opq"
+enum { ID_MAX = 65535 /* the namespace maps no more */ };
+
+/* A directory's time is set at the end: files made in it would change it. */
+struct touch {
+    char *path;
+    struct timespec mtime;
+};
+
+struct unpack {
+    const struct unpack_limits *limits;
+    struct unpack_report *report;
+    struct packed *packed;
+    struct archive *tar;
+    struct tree layer, hidden;
+    struct touch *touches;
+    size_t touch_count, touch_cap;
+    struct err source; /* why the source of the tar's bytes failed, if it did */
+};
+
+static la_ssize_t on_tar_read(struct archive *a, void *data, const void **bytes) {
+    struct unpack *u = data;
+    ssize_t n = packed_read(u->packed, bytes, &u->source);
+    if (n < 0) {
+        archive_set_error(a, EIO, "%s", u->source.text);
+        return ARCHIVE_FATAL;
+    }
+    return n;
+}
+
+static int tar_error(const struct unpack *u, struct err *err) {
+    if (u->source.code != ERR_OK) {
+        if (err) {
+            *err = u->source;
+        }
+        return -1;
+    }
+    const char *words = archive_error_string(u->tar);
+    return err_set(err, ERR_BAD_IMAGE, "the layer's tar is damaged: %.200s", words ? words : "");
+}
+
+/* ---- judging an entry ---- */
+
+struct entry {
+    struct archive_entry *entry;
+    struct tree_path path;
+    struct tree_owner owner;
+    uint64_t size;
+};
+
+static int judge_budget(struct unpack *u, const struct entry *e, struct err *err) {
+    struct unpack_report *r = u->report;
+    char limit[STR_AMOUNT_MAX];
+    r->entries++;
+    if (r->entries + u->layer.made + u->hidden.made > u->limits->entries) {
+        return err_set(err, ERR_TOO_LARGE, "the layer has more than %llu files",
+            (unsigned long long)u->limits->entries);
+    }
+    if (e->size > u->limits->bytes - r->bytes) {
+        return err_set(err, ERR_TOO_LARGE, "%.200s: with it the layer is larger than %s",
+            e->path.text, str_format_size((int64_t)u->limits->bytes, limit));
+    }
+    r->bytes += e->size;
+    return 0;
+}
+
+static int judge_xattrs(const struct unpack *u, const struct entry *e, struct err *err) {
+    const char *name;
+    const void *value;
+    size_t size, sum = 0;
+    archive_entry_xattr_reset(e->entry);
+    while (archive_entry_xattr_next(e->entry, &name, &value, &size) == ARCHIVE_OK) {
+        if (size > u->limits->xattrs || strlen(name) > TREE_NAME_MAX ||
+            (sum += size + strlen(name)) > u->limits->xattrs) {
+            return err_set(err, ERR_TOO_LARGE, "%.200s: extended attributes over %u bytes",
+                e->path.text, u->limits->xattrs);
+        }
+    }
+    return 0;
+}
+
+static int judge(struct unpack *u, struct archive_entry *entry, struct entry *e, struct err *err) {
+    const char *path = archive_entry_pathname(entry);
+    *e = (struct entry){ .entry = entry };
+    if (!path || !path[0]) {
+        return err_set(err, ERR_BAD_IMAGE, "an entry without a readable name");
+    }
+    if (tree_path_parse(path, u->limits->path, u->limits->depth, &e->path, err) < 0) {
+        return -1;
+    }
+    la_int64_t uid = archive_entry_uid(entry), gid = archive_entry_gid(entry);
+    if (uid < 0 || uid > ID_MAX || gid < 0 || gid > ID_MAX) {
+        return err_set(err, ERR_BAD_IMAGE, "%.200s: owner %lld:%lld, ids above %d can't be mapped",
+            e->path.text, (long long)uid, (long long)gid, ID_MAX);
+    }
+    long nanoseconds = archive_entry_mtime_nsec(entry);
+    e->owner = (struct tree_owner){
+        .uid = (uint32_t)uid,
+        .gid = (uint32_t)gid,
+        .mode = archive_entry_perm(entry) & 07777,
+        .mtime = { archive_entry_mtime(entry),
+            nanoseconds >= 0 && nanoseconds < 1000000000 ? nanoseconds : 0 },
+    };
+    if (archive_entry_filetype(entry) == AE_IFREG && !archive_entry_hardlink(entry)) {
+        la_int64_t size = archive_entry_size(entry);
+        if (size < 0) {
+            return err_set(err, ERR_BAD_IMAGE, "%.200s: a negative size", e->path.text);
+        }
+        e->size = (uint64_t)size;
+    }
+    return judge_budget(u, e, err) < 0 || judge_xattrs(u, e, err) < 0 ? -1 : 0;
+}
+
+/* ---- making it ---- */
+
+/* Only attributes that any user may set, and none that an overlay would obey. */
+static int set_xattrs(int fd, const struct entry *e, struct err *err) {
+    const char *name;
+    const void *value;
+    size_t size;
+    archive_entry_xattr_reset(e->entry);
+    while (archive_entry_xattr_next(e->entry, &name, &value, &size) == ARCHIVE_OK) {
+        if (!str_starts(name, "user.") || str_starts(name, "user.overlay.")) {
+            continue;
+        }
+        if (fsetxattr(fd, name, value, size, 0) < 0 && errno != EOPNOTSUPP) {
+            return tree_error(err, errno, "extended attributes of", e->path.text);
+        }
+    }
+    return 0;
+}
+
+static int write_block(int fd, const void *bytes, size_t len, la_int64_t offset,
+    const struct entry *e, struct err *err) {
+    const char *from = bytes;
+    if (offset < 0 || (uint64_t)offset > e->size || len > e->size - (uint64_t)offset) {
+        return err_set(err, ERR_BAD_IMAGE, "%.200s: longer than it says", e->path.text);
+    }
+    while (len > 0) {
+        ssize_t n = pwrite(fd, from, len, offset);
+        if (n < 0 && errno != EINTR) {
+            return tree_error(err, errno, "file", e->path.text);
+        }
+        if (n > 0) {
+            from += n;
+            offset += n;
+            len -= (size_t)n;
+        }
+    }
+    return 0;
+}
+
+static int write_content(struct unpack *u, int fd, const struct entry *e, struct err *err) {
+    for (;;) {
+        const void *bytes;
+        size_t len;
+        la_int64_t offset;
+        int result = archive_read_data_block(u->tar, &bytes, &len, &offset);
+        if (result == ARCHIVE_EOF) {
+            /* Holes at the end have no block. */
+            return ftruncate(fd, (off_t)e->size) < 0 ? tree_error(err, errno, "file", e->path.text)
+                                                     : 0;
+        }
+        if (result < ARCHIVE_WARN) {
+            return tar_error(u, err);
+        }
+        if (write_block(fd, bytes, len, offset, e, err) < 0) {
+            return -1;
+        }
+    }
+}
+
+static int make_file(struct unpack *u, const struct entry *e, struct err *err) {
+    CLEANUP_FD int fd = tree_file(&u->layer, &e->path, err);
+    return fd < 0 || write_content(u, fd, e, err) < 0 || set_xattrs(fd, e, err) < 0
+               ? -1
+               : tree_own(fd, &e->owner, err);
+}
+
+static int remember_time(struct unpack *u, const struct entry *e, struct err *err) {
+    if (u->touch_count == u->touch_cap) {
+        size_t cap = u->touch_cap ? u->touch_cap * 2 : 256;
+        struct touch *touches = reallocarray(u->touches, cap, sizeof *touches);
+        if (!touches) {
+            return err_no_memory(err);
+        }
+        u->touches = touches;
+        u->touch_cap = cap;
+    }
+    struct touch *t = &u->touches[u->touch_count];
+    *t = (struct touch){ strdup(e->path.text), e->owner.mtime };
+    u->touch_count += t->path != NULL;
+    return t->path ? 0 : err_no_memory(err);
+}
+
+static int make_directory(struct unpack *u, const struct entry *e, struct err *err) {
+    CLEANUP_FD int fd = tree_directory(&u->layer, &e->path, err);
+    if (fd < 0 || tree_own(fd, &e->owner, err) < 0 || set_xattrs(fd, e, err) < 0) {
+        return -1;
+    }
+    return remember_time(u, e, err);
+}
+
+static int make_symlink(struct unpack *u, const struct entry *e, struct err *err) {
+    const char *target = archive_entry_symlink(e->entry);
+    if (!target || !target[0] || strlen(target) > u->limits->path) {
+        return err_set(err, ERR_BAD_IMAGE, "%.200s: a link without a usable target", e->path.text);
+    }
+    return tree_symlink(&u->layer, &e->path, target, &e->owner, err);
+}
+
+static int make_link(struct unpack *u, const struct entry *e, struct err *err) {
+    struct tree_path target;
+    if (tree_path_parse(archive_entry_hardlink(e->entry), u->limits->path, u->limits->depth,
+            &target, err) < 0) {
+        return err_wrap(err, "hard link %.200s", e->path.text);
+    }
+    return tree_link(&u->layer, &e->path, &target, err);
+}
+
+static int make_entry(struct unpack *u, const struct entry *e, struct err *err) {
+    if (archive_entry_hardlink(e->entry)) {
+        return make_link(u, e, err);
+    }
+    switch (archive_entry_filetype(e->entry)) {
+    case AE_IFREG:
+        return make_file(u, e, err);
+    case AE_IFDIR:
+        return make_directory(u, e, err);
+    case AE_IFLNK:
+        return make_symlink(u, e, err);
+    case AE_IFIFO:
+        return tree_fifo(&u->layer, &e->path, &e->owner, err);
+    default:
+        /* Devices and sockets: an instance has its own /dev, and no device works elsewhere. */
+        return 0;
+    }
+}
+
+/* ---- what a layer hides ---- */
+
+/* Cuts the last name off; the path of its directory is left. */
+static void cut_name(struct tree_path *path) {
+    char *slash = strrchr(path->text, '/');
+    *(slash ? slash : path->text) = '\0';
+    path->depth--;
+}
+
+static int hide(struct unpack *u, const struct tree_path *path, struct err *err) {
+    u->report->hides++;
+    return tree_whiteout(&u->hidden, path, err);
+}
+
+/* All of a directory's former content: the directory below is hidden as a whole, and this layer has
+ * one of its own over it. For the root, where nothing lies beside it to say so, the marker itself
+ * does; see image_layer_names(). */
+static int hide_content(struct unpack *u, const struct tree_path *marker, struct err *err) {
+    struct tree_path directory = *marker;
+    cut_name(&directory);
+    if (!directory.text[0]) {
+        return hide(u, marker, err);
+    }
+    CLEANUP_FD int fd = tree_directory(&u->layer, &directory, err);
+    return fd < 0 ? -1 : hide(u, &directory, err);
+}
+
+static int hide_name(struct unpack *u, const struct tree_path *marker, struct err *err) {
+    struct tree_path path = *marker;
+    char *name = path.text + (tree_path_name(&path) - path.text);
+    size_t len = strlen(name) - strlen(WHITEOUT_PREFIX);
+    memmove(name, name + strlen(WHITEOUT_PREFIX), len + 1);
+    if (!name[0] || strcmp(name, ".") == 0 || strcmp(name, "..") == 0) {
+        return err_set(err, ERR_BAD_IMAGE, "%.200s: a whiteout of nothing", marker->text);
+    }
+    return hide(u, &path, err);
+}
+
+/* True for what lies in a directory that aufs keeps for itself. */
+static bool is_aufs_own(const char *path) {
+    return str_starts(path, WHITEOUT_META) || strstr(path, "/" WHITEOUT_META);
+}
+
+static int unpack_entry(struct unpack *u, struct archive_entry *entry, struct err *err) {
+    struct entry e;
+    if (judge(u, entry, &e, err) < 0) {
+        return -1;
+    }
+    const char *name = tree_path_name(&e.path);
+    if (strcmp(name, WHITEOUT_OPAQUE) == 0) {
+        return hide_content(u, &e.path, err);
+    }
+    if (is_aufs_own(e.path.text)) {
+        return 0;
+    }
+    if (str_starts(name, WHITEOUT_PREFIX)) {
+        return hide_name(u, &e.path, err);
+    }
+    return make_entry(u, &e, err);
+}
+
+/* ---- the whole of it ---- */
+
+static int open_tar(struct unpack *u, struct err *err) {
+    u->tar = archive_read_new();
+    if (!u->tar) {
+        return err_no_memory(err);
+    }
+    if (archive_read_support_format_tar(u->tar) != ARCHIVE_OK ||
+        archive_read_support_format_empty(u->tar) != ARCHIVE_OK ||
+        archive_read_open(u->tar, u, NULL, on_tar_read, NULL) != ARCHIVE_OK) {
+        return tar_error(u, err);
+    }
+    return 0;
+}
+
+static int unpack_entries(struct unpack *u, struct err *err) {
+    for (;;) {
+        struct archive_entry *entry;
+        int result = archive_read_next_header(u->tar, &entry);
+        if (result == ARCHIVE_EOF) {
+            return 0;
+        }
+        /* A warning is about a name or attribute in a foreign encoding: its bytes are used. */
+        if (result < ARCHIVE_WARN) {
+            return tar_error(u, err);
+        }
+        if (unpack_entry(u, entry, err) < 0) {
+            return -1;
+        }
+    }
+}
+
+static int set_times(struct unpack *u, struct err *err) {
+    for (size_t i = 0; i < u->touch_count; i++) {
+        struct tree_path path;
+        if (tree_path_parse(u->touches[i].path, u->limits->path, u->limits->depth, &path, err) <
+                0 ||
+            tree_touch(&u->layer, &path, u->touches[i].mtime, err) < 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+static int verify(struct unpack *u, const char *diff_id, struct err *err) {
+    char digest[DIGEST_SIZE];
+    if (packed_finish(u->packed, digest, err) < 0) {
+        return -1;
+    }
+    if (strcmp(digest_hex(digest), diff_id) != 0) {
+        return err_set(err, ERR_DIGEST, "the layer unpacks to %.19s…, the image says sha256:%.12s…",
+            digest, diff_id);
+    }
+    return 0;
+}
+
+static void unpack_free(struct unpack *u) {
+    for (size_t i = 0; i < u->touch_count; i++) {
+        free(u->touches[i].path);
+    }
+    free(u->touches);
+    archive_read_free(u->tar);
+    packed_close(u->packed);
+    tree_finish(&u->layer);
+    tree_finish(&u->hidden);
+}
+
+int unpack_unconfined(const struct unpack_job *job, const struct unpack_limits *limits,
+    struct unpack_report *report, struct err *err) {
+    struct unpack u = { .limits = limits, .report = report };
+    *report = (struct unpack_report){ 0 };
+    tree_init(&u.layer, job->layer);
+    tree_init(&u.hidden, job->hidden);
+    int result = packed_open(job->tar, limits, &u.packed, err) < 0 || open_tar(&u, err) < 0 ||
+                         unpack_entries(&u, err) < 0 || set_times(&u, err) < 0 ||
+                         verify(&u, job->diff_id, err) < 0
+                     ? -1
+                     : 0;
+    unpack_free(&u);
+    /* The name that says "whole" must not reach the disk before the files. */
+    if (result == 0 && syncfs(job->layer) < 0) {
+        result = tree_error(err, errno, "writing to disk", "");
+    }
+    return result;
+}
+
+/* ---- helper processes ---- */
+
+static void sort(int *fds, size_t count) {
+    for (size_t i = 1; i < count; i++) {
+        for (size_t j = i; j > 0 && fds[j] < fds[j - 1]; j--) {
+            int higher = fds[j - 1];
+            fds[j - 1] = fds[j];
+            fds[j] = higher;
+        }
+    }
+}
+
+int unpack_main(const struct unpack_job *job, const struct unpack_limits *limits) {
+    const struct unpack_limits *l = limits ? limits : &unpack_limits_default;
+    int directories[] = { job->layer, job->hidden };
+    int fds[] = { STDERR_FILENO, job->tar, job->layer, job->hidden, job->report };
+    struct unpack_report report = { 0 };
+    struct err err = { 0 };
+    sort(fds, sizeof fds / sizeof fds[0]);
+    struct confine c = {
+        .fds = fds,
+        .fd_count = sizeof fds / sizeof fds[0],
+        .directories = directories,
+        .directory_count = sizeof directories / sizeof directories[0],
+        .file_bytes = l->bytes,
+        .memory = l->memory,
+        .seconds = l->seconds,
+    };
+    /* Names in a tar's extended headers are UTF-8, and are kept so. */
+    setlocale(LC_CTYPE, "C.UTF-8");
+    if (confine_self(&c, &err) == 0) {
+        unpack_unconfined(job, l, &report, &err);
+    }
+    return report_write(job->report, &report, &err);
+}
+
+static int empty_directory(int directory, struct err *err) {
+    int copy = openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *entries = copy < 0 ? NULL : fdopendir(copy);
+    if (!entries) {
+        int sys = errno;
+        file_close(&copy);
+        return err_sys(err, sys, "reading a directory");
+    }
+    int result = 0;
+    struct dirent *entry;
+    while (result == 0 && (entry = readdir(entries))) {
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0) {
+            result = file_remove_tree(directory, entry->d_name, err);
+        }
+    }
+    closedir(entries);
+    return result;
+}
+
+int unpack_remove_main(int directory, int report_fd) {
+    int fds[] = { STDERR_FILENO, directory, report_fd };
+    struct unpack_report report = { 0 };
+    struct err err = { 0 };
+    sort(fds, sizeof fds / sizeof fds[0]);
+    struct confine c = {
+        .fds = fds,
+        .fd_count = sizeof fds / sizeof fds[0],
+        .directories = &directory,
+        .directory_count = 1,
+        .memory = unpack_limits_default.memory,
+        .seconds = unpack_limits_default.seconds,
+    };
+    if (confine_self(&c, &err) == 0) {
+        empty_directory(directory, &err);
+    }
+    return report_write(report_fd, &report, &err);
+}
