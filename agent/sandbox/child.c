@@ -90,11 +90,6 @@ static int do_cgroups(struct run *run, const struct plan_step *step, struct err 
     return unshare(CLONE_NEWCGROUP) < 0 ? err_sys(err, errno, "unshare") : 0;
 }
 
-static int do_oom(struct run *run, const struct plan_step *step, struct err *err) {
-    (void)step;
-    return rlimit_oom_score(run->in->host->proc, RLIMIT_OOM_SCORE, err);
-}
-
 static int do_writable(struct run *run, const struct plan_step *step, struct err *err) {
     (void)step;
     return rootfs_make_writable(&run->root, err);
@@ -210,7 +205,6 @@ static int do_exec(struct run *run, const struct plan_step *step, struct err *er
 
 static int (*const steps[STEP_COUNT])(struct run *, const struct plan_step *, struct err *) = {
     [STEP_CGROUPS] = do_cgroups,
-    [STEP_OOM] = do_oom,
     [STEP_WRITABLE] = do_writable,
     [STEP_LAYER] = do_layer,
     [STEP_ROOT] = do_root,
@@ -228,17 +222,6 @@ static int (*const steps[STEP_COUNT])(struct run *, const struct plan_step *, st
 
 /* ---- running ---- */
 
-/* The child starts as a copy of the host process: signal handlers and mask are not its own. */
-static void reset_signals(void) {
-    sigset_t none;
-    sigemptyset(&none);
-    for (int signal = 1; signal < NSIG; signal++) {
-        struct sigaction action = { .sa_handler = SIG_DFL };
-        sigaction(signal, &action, NULL);
-    }
-    sigprocmask(SIG_SETMASK, &none, NULL);
-}
-
 static int run_plan(struct run *run, struct err *err) {
     const struct plan *plan = run->in->plan;
     for (size_t i = 0; i < plan->count; i++) {
@@ -252,10 +235,17 @@ static int run_plan(struct run *run, struct err *err) {
     return err_set(err, ERR_INTERNAL, "the plan has no end");
 }
 
-/* Takes known surroundings, and keeps what is needed last out of the way of place(). */
-static int prepare(struct child *in, struct err *err) {
+/* Takes known surroundings, not those of the host process. */
+static void reset_surroundings(void) {
+    sigset_t none;
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
     umask(022);
-    reset_signals();
+}
+
+/* Keeps what is needed last out of the way of place(). */
+static int prepare(struct child *in, struct err *err) {
+    reset_surroundings();
     if (chdir("/") < 0) {
         return err_sys(err, errno, "chdir /");
     }
@@ -312,14 +302,11 @@ static int place_exec(const struct child_exec *exec, struct err *err) {
 
 static int run_exec(struct child_exec *exec, struct err *err) {
     char *const argv[] = { (char *)"paas-init", (char *)"exec", NULL };
-    umask(022);
-    reset_signals();
+    reset_surroundings();
     if (move_aside(&exec->sync, err) < 0 || move_aside(&exec->init, err) < 0 ||
-        join_cgroups(exec, err) < 0 ||
-        rlimit_oom_score(exec->host->proc, RLIMIT_OOM_SCORE, err) < 0 ||
-        join_namespaces(exec->init, err) < 0 || place_exec(exec, err) < 0 ||
-        rlimit_apply(exec->files_max, err) < 0 || ns_enter_user(exec->init, err) < 0 ||
-        caps_keep(exec_caps, err) < 0) {
+        join_cgroups(exec, err) < 0 || join_namespaces(exec->init, err) < 0 ||
+        place_exec(exec, err) < 0 || rlimit_apply(exec->files_max, err) < 0 ||
+        ns_enter_user(exec->init, err) < 0 || caps_keep(exec_caps, err) < 0) {
         return -1;
     }
     return exec_init(exec->host, exec->sync, argv, err);

@@ -25,6 +25,8 @@ struct sandbox_host {
     struct netns_made networks[IDMAP_SLOTS]; /* made ahead; fd -1: none */
 
     int proc;         /* /proc of the host */
+    int oom_score_fd; /* own oom_score_adj */
+    int oom_score;    /* what it is but while cloning */
     int pid_ns;       /* own pid namespace, to come back to */
     int init_program; /* sealed copy of paas-init that nobody may read */
     int seccomp_app;  /* sealed programs, see seccomp.h */

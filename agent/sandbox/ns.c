@@ -23,7 +23,7 @@
 
 pid_t ns_clone(uint64_t flags, int cgroup, int *pidfd) {
     struct clone_args args = {
-        .flags = flags | CLONE_PIDFD,
+        .flags = flags | CLONE_PIDFD | CLONE_CLEAR_SIGHAND,
         .pidfd = (uint64_t)(uintptr_t)pidfd,
         .exit_signal = SIGCHLD,
     };

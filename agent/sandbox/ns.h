@@ -8,8 +8,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-/* fork(2) with namespaces: `flags` of clone(2); born in the cgroup `cgroup` unless that is -1.
- * Returns as fork does, with errno; *pidfd is set in the parent. */
+/* fork(2) with namespaces: `flags` of clone(2); born in the cgroup `cgroup` unless that is -1, with
+ * all signal handlers reset. Returns as fork does, with errno; *pidfd is set in the parent. */
 pid_t ns_clone(uint64_t flags, int cgroup, int *pidfd);
 
 /* Kills a child and waits for its end. */

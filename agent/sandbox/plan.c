@@ -85,7 +85,6 @@ void plan_make(const struct sandbox_spec *spec, const struct features *features,
     struct plan *out) {
     out->count = 0;
     add(out, STEP_CGROUPS);
-    add(out, STEP_OOM);
     add_root(out, spec);
     add_mounts(out, common_mounts, sizeof common_mounts / sizeof common_mounts[0]);
     add_masks(out, features);

@@ -13,7 +13,6 @@
 /* kind, words for errors: "can't " and these */
 #define PLAN_STEPS(X)                                                                              \
     X(CGROUPS, "hide the cgroups above")                                                           \
-    X(OOM, "set its place for the OOM killer")                                                     \
     X(WRITABLE, "make the writable file system")                                                   \
     X(LAYER, "open a layer")                                                                       \
     X(ROOT, "put the layers together")                                                             \

@@ -1,11 +1,9 @@
 /* Resource limits. SPDX-License-Identifier: Apache-2.0 */
 #include "rlimit.h"
 
-#include <paas/file.h>
-
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -44,13 +42,20 @@ int rlimit_apply(uint32_t files, struct err *err) {
     return lower(RLIMIT_NOFILE, "nofile", files, err);
 }
 
-int rlimit_oom_score(int proc, int score, struct err *err) {
+int rlimit_oom_score(int fd, int score, struct err *err) {
     char text[16];
     int len = snprintf(text, sizeof text, "%d", score);
-    CLEANUP_FD int fd = openat(proc, "self/oom_score_adj", O_WRONLY | O_CLOEXEC);
-    if (fd < 0 || write(fd, text, (size_t)len) != len) {
-        return err_sys(err, errno, "set oom_score_adj");
+    return pwrite(fd, text, (size_t)len, 0) != len ? err_sys(err, errno, "set oom_score_adj") : 0;
+}
+
+int rlimit_read_oom_score(int fd, int *score, struct err *err) {
+    char text[16];
+    ssize_t n = pread(fd, text, sizeof text - 1, 0);
+    if (n < 0) {
+        return err_sys(err, errno, "read oom_score_adj");
     }
+    text[n] = '\0';
+    *score = atoi(text);
     return 0;
 }
 

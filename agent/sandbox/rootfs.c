@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/fsuid.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -49,11 +50,8 @@ static const struct {
 
 static int make_directories(const struct rootfs *r, struct err *err) {
     for (size_t i = 0; i < sizeof directories / sizeof directories[0]; i++) {
-        const char *path = directories[i].path;
-        if (mkdirat(r->writable, path, directories[i].mode) < 0 ||
-            fchmodat(r->writable, path, directories[i].mode, 0) < 0 ||
-            fchownat(r->writable, path, r->ids, r->ids, 0) < 0) {
-            return err_sys(err, errno, "mkdir %s", path);
+        if (mkdirat(r->writable, directories[i].path, directories[i].mode) < 0) {
+            return err_sys(err, errno, "mkdir %s", directories[i].path);
         }
     }
     return 0;
@@ -97,7 +95,7 @@ static int make_files(const struct rootfs *r, struct err *err) {
         files[i].text(r, &text);
         CLEANUP_FD int fd =
             openat(r->writable, files[i].path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
-        if (fd < 0 || text.failed || fchown(fd, r->ids, r->ids) < 0) {
+        if (fd < 0 || text.failed) {
             result = err_sys(err, errno, "create %s", files[i].path);
         } else {
             result = file_write_all(fd, buf_str(&text), text.len, err);
@@ -107,15 +105,29 @@ static int make_files(const struct rootfs *r, struct err *err) {
     return result;
 }
 
+/* Fills it as the instance's root, which then owns what is made. */
+static int fill(const struct rootfs *r, struct err *err) {
+    mode_t mask = umask(0);
+    setfsgid(r->ids);
+    setfsuid(r->ids);
+    int result = make_directories(r, err) < 0 ? -1 : make_files(r, err);
+    setfsuid(0);
+    setfsgid(0);
+    umask(mask);
+    return result;
+}
+
 int rootfs_make_writable(struct rootfs *r, struct err *err) {
-    char size[24], inodes[24];
+    char size[24], inodes[24], owner[16];
     uint64_t files_max = r->spec->rootfs_bytes / INODE_BYTES;
     snprintf(size, sizeof size, "%llu", (unsigned long long)r->spec->rootfs_bytes);
     snprintf(inodes, sizeof inodes, "%llu",
         (unsigned long long)(files_max < INODES_MIN ? INODES_MIN : files_max));
-    const char *const params[] = { "size", size, "nr_inodes", inodes, "mode", "0755", NULL, NULL };
+    snprintf(owner, sizeof owner, "%u", r->ids);
+    const char *const params[] = { "size", size, "nr_inodes", inodes, "mode", "0755", "uid", owner,
+        "gid", owner, NULL, NULL };
     r->writable = mount_new("tmpfs", params, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, err);
-    if (r->writable < 0 || make_directories(r, err) < 0 || make_files(r, err) < 0) {
+    if (r->writable < 0 || fill(r, err) < 0) {
         return -1;
     }
     return mount_attach(r->writable, AT_FDCWD, NS_WRITABLE, err);

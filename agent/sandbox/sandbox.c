@@ -12,6 +12,7 @@
 #include "child.h"
 #include "host.h"
 #include "ns.h"
+#include "rlimit.h"
 #include "state.h"
 #include "sync.h"
 
@@ -37,6 +38,23 @@ enum {
 
 struct in_addr sandbox_address(uint32_t platform, uint32_t slot) {
     return netns_slot_address(platform, slot);
+}
+
+/* Clones a child that dies of a lack of memory before the daemons do. */
+static pid_t clone_as_app(
+    struct sandbox_host *host, uint64_t flags, int cgroup, int *pidfd, struct err *err) {
+    int score = host->oom_score > RLIMIT_OOM_SCORE ? host->oom_score : RLIMIT_OOM_SCORE;
+    if (rlimit_oom_score(host->oom_score_fd, score, err) < 0) {
+        return -1;
+    }
+    pid_t pid = ns_clone(flags, cgroup, pidfd);
+    if (pid == 0) {
+        return 0;
+    }
+    int sys = errno;
+    /* Cannot fail: it only goes back to where it was. */
+    rlimit_oom_score(host->oom_score_fd, host->oom_score, NULL);
+    return pid < 0 ? err_sys(err, sys, "clone") : pid;
 }
 
 /* ---- start ---- */
@@ -73,15 +91,15 @@ static int clone_child(struct start *s, struct err *err) {
         .n_join = s->host->cgroups.backend == &cgroup_v1 ? CGROUP_V1 : 0,
         .sync = ends[1] };
     uint64_t flags = CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC;
-    s->pid = ns_clone(flags | (s->host->network ? 0 : CLONE_NEWNET), cgroup, &s->pidfd);
+    flags |= s->host->network ? 0 : CLONE_NEWNET;
+    s->pid = clone_as_app(s->host, flags, cgroup, &s->pidfd, err);
     if (s->pid == 0) {
         close(ends[0]);
         child_run(&child);
     }
-    int sys = errno;
     close(ends[1]);
     s->sync = ends[0];
-    return s->pid < 0 ? err_sys(err, sys, "clone") : 0;
+    return s->pid < 0 ? -1 : 0;
 }
 
 /* Takes the slot's network namespace, made ahead or now. */
@@ -293,16 +311,15 @@ static int clone_exec(struct sandbox_host *host, struct child_exec *exec, int cg
     if (setns(exec->init, CLONE_NEWPID) < 0) {
         return err_sys(err, errno, "enter the pid namespace");
     }
-    *pid = ns_clone(0, cgroup, pidfd);
+    *pid = clone_as_app(host, 0, cgroup, pidfd, err);
     if (*pid == 0) {
         child_run_exec(exec);
     }
-    int sys = errno;
     /* One's own pid namespace can always be entered: with another, every start would go astray. */
     if (setns(host->pid_ns, CLONE_NEWPID) < 0) {
         abort();
     }
-    return *pid < 0 ? err_sys(err, sys, "clone") : 0;
+    return *pid < 0 ? -1 : 0;
 }
 
 static int run_exec(struct sandbox_host *host, const char *id, struct child_exec *exec, pid_t *pid,

@@ -1,5 +1,5 @@
 /* The filter on system calls. SPDX-License-Identifier: Apache-2.0 */
-#include "seccomp.h"
+#include "seccomp_filter.h"
 
 #include <paas/file.h>
 
