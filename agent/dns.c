@@ -178,13 +178,12 @@ static void ask_next(struct query *q) {
 
 static unsigned queries_of(const struct dns *dns, const struct sockaddr_in *client) {
     unsigned count = 0;
-    for (const struct list *at = dns->queries.next; at != &dns->queries; at = at->next) {
-        const struct query *q = (const struct query *)at; /* link is its first member */
+    LIST_FOREACH (at, &dns->queries) {
+        const struct query *q = LIST_ITEM(at, struct query, link);
         count += q->client.sin_addr.s_addr == client->sin_addr.s_addr;
     }
     return count;
 }
-_Static_assert(offsetof(struct query, link) == 0, "a query is found by its link");
 
 static struct query *accept_query(
     struct dns *dns, const uint8_t *message, size_t len, const struct sockaddr *from) {
@@ -251,7 +250,7 @@ void dns_destroy(struct dns *dns) {
     }
     dns->ending = true;
     while (!list_empty(&dns->queries)) {
-        end_query((struct query *)dns->queries.next);
+        end_query(LIST_ITEM(dns->queries.next, struct query, link));
     }
     dns_tcp_end(dns);
     uv_close((uv_handle_t *)&dns->udp, on_socket_closed);
@@ -289,7 +288,7 @@ struct dns *dns_create(const struct dns_options *options, struct err *err) {
     list_init(&dns->queries);
     list_init(&dns->connections);
     dns_set_servers(dns, options->servers, options->server_count);
-    /* Neither can fail without AF_UNSPEC sockets to make; see uv_udp_init_ex. */
+    /* Neither makes a socket yet, so neither can fail. */
     uv_udp_init(dns->loop, &dns->udp);
     uv_tcp_init(dns->loop, &dns->tcp);
     dns->udp.data = dns->tcp.data = dns;

@@ -40,7 +40,6 @@ struct relay {
     uint64_t deadline; /* uv_now() at which it ends, whatever happens */
     bool ending;
 };
-_Static_assert(offsetof(struct relay, link) == 0, "a relay is found by its link");
 
 static void on_closed(uv_handle_t *handle) {
     struct relay *r = handle->data;
@@ -161,8 +160,8 @@ static void connect_next(struct relay *r) {
 
 static unsigned connections_of(const struct dns *dns, struct in_addr client) {
     unsigned count = 0;
-    for (const struct list *at = dns->connections.next; at != &dns->connections; at = at->next) {
-        count += ((const struct relay *)at)->client_address.s_addr == client.s_addr;
+    LIST_FOREACH (at, &dns->connections) {
+        count += LIST_ITEM(at, struct relay, link)->client_address.s_addr == client.s_addr;
     }
     return count;
 }
@@ -184,7 +183,7 @@ static void on_connection(uv_stream_t *listener, int status) {
     struct dns *dns = listener->data;
     struct relay *r = status == 0 ? calloc(1, sizeof(*r)) : NULL;
     if (!r) {
-        return; /* the connection waits in the backlog */
+        return; /* it stays with libuv, which accepts no more: without memory UDP has to do */
     }
     r->dns = dns;
     r->deadline = uv_now(dns->loop) + DNS_CONNECTION_LIFE_MS;
@@ -217,6 +216,6 @@ int dns_tcp_listen(struct dns *dns) {
 
 void dns_tcp_end(struct dns *dns) {
     while (!list_empty(&dns->connections)) {
-        end_relay((struct relay *)dns->connections.next);
+        end_relay(LIST_ITEM(dns->connections.next, struct relay, link));
     }
 }
