@@ -222,7 +222,6 @@ void spool_init(struct spool *spool, int log0, int log1, uint32_t segment_bytes,
     spool->rate = rate ? rate : LOG_RATE_DEFAULT;
     spool->tokens = spool->rate * BURST_US;
     spool->refilled = now_mono_us();
-    open_segment(spool);
 }
 
 long spool_read(struct spool *spool, enum log_stream stream, int fd) {

@@ -47,7 +47,7 @@ struct spool {
     char input[SPOOL_READ_MAX];
 };
 
-/* Takes two empty files; never fails: a disk that is full now may have room later. */
+/* Takes two files that stay empty until there is a line. */
 void spool_init(struct spool *spool, int log0, int log1, uint32_t segment_bytes, uint32_t rate);
 /* Reads `fd` once and writes the lines that are complete. Bytes read, 0 at the end of the stream,
  * -1 with errno EAGAIN when there is nothing. Never waits for a reader of the log. */

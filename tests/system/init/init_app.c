@@ -264,6 +264,13 @@ static int do_hostile(char **args) {
     return leaks ? 1 : 0;
 }
 
+/* The same on itself, where nothing protects: says how much of it an attack can find. */
+static int do_control(char **args) {
+    (void)args;
+    try_proc("/proc/self");
+    return leaks;
+}
+
 static const struct {
     const char *name;
     int (*run)(char **args);
@@ -279,6 +286,7 @@ static const struct {
     { "print", do_print },
     { "raw", do_raw },
     { "hostile", do_hostile },
+    { "control", do_control },
 };
 
 int main(int argc, char **argv) {

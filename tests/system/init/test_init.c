@@ -338,6 +338,14 @@ static void app_cannot_touch_init(void **state) {
     }
 }
 
+/* The attacks on /proc work where nothing stands in their way, so the test above can fail. */
+static void attacks_find_what_is_not_protected(void **state) {
+    struct scene *scene = *state;
+    scene->block.user = "0:0";
+    start(scene, "control", NULL);
+    assert_in_range(finish(scene).code, 15, 100);
+}
+
 static void init_survives_freeze_and_kill_of_the_app(void **state) {
     struct scene *scene = *state;
     struct init_state s;
@@ -692,6 +700,7 @@ int main(void) {
         TEST(users_are_resolved),
         TEST(bad_users_are_refused),
         TEST(app_cannot_touch_init),
+        TEST(attacks_find_what_is_not_protected),
         TEST(init_survives_freeze_and_kill_of_the_app),
         TEST(stop_sends_the_signal),
         TEST(stop_kills_when_the_grace_is_over),
