@@ -422,7 +422,6 @@ void call_stream_begin(struct call *c, const char *content_type, int64_t length)
         put_head(c, content_type, length, &head);
         conn_send(c->conn, buf_str(&head), head.len);
         buf_free(&head);
-        c->conn->eof_is_lost = c->row->flags & EP_WATCH;
     }
 }
 

@@ -122,6 +122,7 @@ static int judge_head(struct call *c, struct err *err) {
 
 static void run_handler(struct call *c) {
     c->state = CALL_HANDLED;
+    c->conn->eof_is_lost = c->row->flags & EP_WATCH;
     call_enter(c);
     enum call_result result = c->row->handler(c);
     assert(result == CALL_PENDING || c->state == CALL_OVER);
@@ -166,7 +167,8 @@ static void on_head(struct http_conn *conn) {
         }
     }
     buf_init(&c->body, (size_t)(streams_body(c) ? 0 : body_max(c->row)));
-    if (facts->expect_continue) {
+    /* A streamed answer that has begun is permission enough. */
+    if (facts->expect_continue && c->state != CALL_STREAMING) {
         static const char go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
         conn_send(conn, go_on, sizeof go_on - 1);
     }

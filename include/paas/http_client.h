@@ -84,8 +84,7 @@ void http_resume_read(struct http_fetch *f);
 const char *http_fetch_header(struct http_fetch *f, const char *name);
 
 /* Runs the loop until the request is done, whatever else runs on it, too. 0 and the answer, or -1
- * and *err; the caller frees answer->body either way. `done` and `context` of the options are not
- * used. */
+ * and *err; the caller frees answer->body either way. `done` of the options is not used. */
 int http_fetch_now(struct http_client *c, const struct http_fetch_options *options,
     struct http_answer *answer, struct err *err);
 
