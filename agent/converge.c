@@ -1,0 +1,118 @@
+/* From what a grant allows and what runs to what to do. SPDX-License-Identifier: Apache-2.0 */
+#include "converge.h"
+
+struct step {
+    const struct converge_input *in;
+    struct converge_action *out;
+    size_t actions;
+    int64_t running, asleep;         /* after the actions so far */
+    bool taken[INSTANCES_PER_NODE];  /* slot numbers in use after the actions so far */
+    bool leaves[INSTANCES_PER_NODE]; /* instances that an action takes out of their state */
+};
+
+static void act(struct step *s, enum converge_kind kind, int number, size_t index) {
+    if (s->actions < INSTANCES_PER_NODE) {
+        s->out[s->actions++] = (struct converge_action){ kind, number, index };
+    }
+}
+
+static void count(struct step *s) {
+    for (size_t i = 0; i < s->in->count; i++) {
+        const struct converge_instance *at = &s->in->instances[i];
+        if (at->life == LIFE_UNHEALTHY) {
+            act(s, CONVERGE_STOP, at->number, i);
+            s->leaves[i] = true;
+            continue;
+        }
+        s->running += at->life != LIFE_FROZEN;
+        s->asleep += at->life == LIFE_FROZEN;
+        if (at->number >= 1 && at->number <= INSTANCES_PER_NODE) {
+            s->taken[at->number - 1] = true;
+        }
+    }
+}
+
+static void thaw(struct step *s) {
+    for (size_t i = 0; i < s->in->count && s->running < s->in->wanted; i++) {
+        if (s->in->instances[i].life == LIFE_FROZEN && !s->leaves[i]) {
+            act(s, CONVERGE_THAW, s->in->instances[i].number, i);
+            s->leaves[i] = true;
+            s->running++;
+            s->asleep--;
+        }
+    }
+}
+
+static void start(struct step *s) {
+    for (int n = 1; n <= INSTANCES_PER_NODE && s->running < s->in->wanted; n++) {
+        if (s->taken[n - 1]) {
+            continue;
+        }
+        /* A slot that waits is counted: another number in its place would start what just failed
+         * under a new name. */
+        s->running++;
+        s->taken[n - 1] = true;
+        if ((size_t)n > s->in->blocked_count || !s->in->blocked[n - 1]) {
+            act(s, CONVERGE_START, n, 0);
+        }
+    }
+}
+
+/* True if `a` should go before `b`. */
+static bool goes_first(const struct converge_instance *a, const struct converge_instance *b) {
+    if ((a->life == LIFE_STARTING) != (b->life == LIFE_STARTING)) {
+        return a->life == LIFE_STARTING;
+    }
+    if (a->in_flight != b->in_flight) {
+        return a->in_flight < b->in_flight;
+    }
+    return a->number > b->number;
+}
+
+/* The instance to give up next among those in `life` running or frozen, or `count`. */
+static size_t pick(const struct step *s, bool frozen) {
+    size_t best = s->in->count;
+    for (size_t i = 0; i < s->in->count; i++) {
+        const struct converge_instance *at = &s->in->instances[i];
+        if (s->leaves[i] || (at->life == LIFE_FROZEN) != frozen) {
+            continue;
+        }
+        if (best == s->in->count || goes_first(at, &s->in->instances[best])) {
+            best = i;
+        }
+    }
+    return best;
+}
+
+static void shrink(struct step *s) {
+    while (s->running > s->in->wanted) {
+        size_t i = pick(s, false);
+        if (i == s->in->count) {
+            return;
+        }
+        const struct converge_instance *at = &s->in->instances[i];
+        bool sleeps = at->life == LIFE_HEALTHY && s->asleep < s->in->frozen;
+        act(s, sleeps ? CONVERGE_FREEZE : CONVERGE_STOP, at->number, i);
+        s->leaves[i] = true;
+        s->running--;
+        s->asleep += sleeps;
+    }
+    while (s->asleep > s->in->frozen) {
+        size_t i = pick(s, true);
+        if (i == s->in->count) {
+            return;
+        }
+        act(s, CONVERGE_STOP, s->in->instances[i].number, i);
+        s->leaves[i] = true;
+        s->asleep--;
+    }
+}
+
+size_t converge(const struct converge_input *in, struct converge_action *out) {
+    struct step s = { .in = in, .out = out };
+    count(&s);
+    thaw(&s);
+    start(&s);
+    shrink(&s);
+    return s.actions;
+}

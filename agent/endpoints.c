@@ -1,0 +1,129 @@
+/* The agent's own HTTP endpoints. SPDX-License-Identifier: Apache-2.0 */
+#include "endpoints.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <paas/str.h>
+#include <paas/version.h>
+#include <paas/wire.h>
+
+#include "exec.h"
+#include "log_stream.h"
+#include "logs.h"
+
+enum { ROLE_SCHEDULER = 1 };
+enum { TAIL_DEFAULT = 100 };
+
+static int identify(
+    void *ctx, const struct http_peer *peer, struct http_identity *who, struct err *err) {
+    const struct agent_endpoints *e = ctx;
+    if (!peer->is_unix || (peer->uid != e->scheduler_uid && peer->uid != 0)) {
+        return err_set(err, ERR_UNAUTHENTICATED, "only the scheduler speaks to an agent");
+    }
+    who->roles = ROLE_SCHEDULER;
+    snprintf(who->name, sizeof who->name, "uid %u", (unsigned)peer->uid);
+    return 0;
+}
+
+static void copy_query(struct call *c, const char *name, char *to, size_t size) {
+    const char *value = call_query(c, name);
+    str_copy(to, size, value ? value : "");
+}
+
+static enum call_result get_logs(struct call *c) {
+    struct agent_endpoints *e = call_ctx(c);
+    struct log_query query = { .follow = call_query(c, "follow") != NULL };
+    struct err err;
+    if (call_query_int(c, "tail", 0, LOG_LAST_MAX, TAIL_DEFAULT, &query.tail, &err) < 0) {
+        return call_fail(c, &err);
+    }
+    copy_query(c, "app", query.app, sizeof query.app);
+    copy_query(c, "process", query.process, sizeof query.process);
+    copy_query(c, "instance", query.instance, sizeof query.instance);
+    return log_stream_answer(c, e->fleet, e->host, &query);
+}
+
+static enum call_result post_kill(struct call *c) {
+    struct agent_endpoints *e = call_ctx(c);
+    const struct kill_request *request = call_body(c);
+    struct err err;
+    int signal = request->signal[0] ? signal_number(request->signal) : SIGKILL;
+    struct agent_instance *i = fleet_find(e->fleet, NULL, call_param(c, "id"), &err);
+    if (!i) {
+        return call_fail(c, &err);
+    }
+    if (signal < 0) {
+        return call_fail_with(c, ERR_BAD_VALUE, "signal: \"%s\" is not a signal", request->signal);
+    }
+    if (instance_signal(i, signal, &err) < 0) {
+        return call_fail(c, &err);
+    }
+    return call_reply_empty(c);
+}
+
+static enum call_result post_exec(struct call *c) {
+    struct agent_endpoints *e = call_ctx(c);
+    struct err err;
+    struct agent_instance *i = fleet_find(e->fleet, NULL, call_param(c, "id"), &err);
+    return i ? exec_run(c, i, call_body(c)) : call_fail(c, &err);
+}
+
+static enum call_result get_healthz(struct call *c) {
+    return call_reply_bytes(c, "text/plain", "ok\n", 3);
+}
+
+static void count_one(void *data, struct agent_instance *i) {
+    size_t *counts = data;
+    counts[i->row.state]++;
+}
+
+static enum call_result get_metrics(struct call *c) {
+    struct agent_endpoints *e = call_ctx(c);
+    size_t counts[INSTANCE_FAILED + 1] = { 0 };
+    struct buf text;
+    buf_init(&text, HTTP_STREAM_HIGH);
+    fleet_each(e->fleet, true, count_one, counts);
+    buf_puts(&text, "# HELP paas_build_info The version of this program.\n"
+                    "# TYPE paas_build_info gauge\n"
+                    "paas_build_info{version=\"" PAAS_VERSION "\"} 1\n"
+                    "# HELP paas_agent_instances Instances of this host by state.\n"
+                    "# TYPE paas_agent_instances gauge\n");
+    for (int state = 0; state <= INSTANCE_FAILED; state++) {
+        buf_printf(&text, "paas_agent_instances{state=\"%s\"} %zu\n", instance_state_names[state],
+            counts[state]);
+    }
+    return call_reply_buf(c, "text/plain; version=0.0.4", &text);
+}
+
+static const struct endpoint endpoints[] = {
+    { METHOD_GET, "/v1/logs", ROLE_SCHEDULER, NULL, &log_line_json, EP_LINES | EP_WATCH, get_logs,
+        "Lines of instances' logs", 0 },
+    { METHOD_POST, "/v1/instances/{id}/kill", ROLE_SCHEDULER, &kill_request_json, NULL, 0,
+        post_kill, "Send a signal", 0 },
+    { METHOD_POST, "/v1/instances/{id}/exec", ROLE_SCHEDULER, &exec_request_json, &exec_output_json,
+        EP_LINES, post_exec, "Run a command inside", 2 << 20 },
+    { METHOD_GET, "/healthz", ROLE_SCHEDULER, NULL, NULL, EP_PUBLIC, get_healthz, "Alive", 0 },
+    { METHOD_GET, "/metrics", ROLE_SCHEDULER, NULL, NULL, 0, get_metrics, "Metrics", 0 },
+    { 0 },
+};
+
+struct http_server *agent_endpoints_serve(
+    struct agent_endpoints *e, const char *path, struct err *err) {
+    struct http_server *server;
+    struct http_server_options options = {
+        .loop = e->host->loop,
+        .endpoints = endpoints,
+        .ctx = e,
+        .identify = identify,
+    };
+    if (http_server_create(&options, &server, err) < 0) {
+        return NULL;
+    }
+    if (http_server_listen_unix(server, path, 0666, 0, err) < 0) {
+        http_server_close(server, NULL, NULL);
+        return NULL;
+    }
+    return server;
+}

@@ -1,0 +1,62 @@
+/* The instances of this host. SPDX-License-Identifier: Apache-2.0
+ *
+ * One group for each app, process type and release that is granted or still runs. A group's grant
+ * and what runs go into converge(); what comes out is done. Ends come back, are counted, and a slot
+ * that keeps failing waits longer (respawn.h). Needs no scheduler once it has a grant.
+ */
+#ifndef PAAS_FLEET_H
+#define PAAS_FLEET_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include <paas/err.h>
+#include <paas/model.h>
+
+#include "configs.h"
+#include "instance.h"
+#include "local_proxy.h"
+
+struct fleet;
+
+struct fleet_options {
+    struct instance_host host; /* news callbacks and ctx are the fleet's to fill */
+    struct configs *configs;
+    /* Some row changed: a report is due. */
+    void (*changed)(void *data);
+    void *data;
+};
+
+struct fleet *fleet_create(const struct fleet_options *options, struct err *err);
+/* Lets go of all instances, which live on. */
+void fleet_close(struct fleet *f);
+/* The proxy's socket, which may be opened after adoption; must outlive the fleet's use of it. */
+void fleet_set_proxy(struct fleet *f, struct local_proxy *proxy);
+
+/* Takes on what a former agent left, and tells the spawner to sweep the rest. `adopted` is called
+ * once, from the loop. */
+int fleet_adopt(struct fleet *f, void (*adopted)(void *data), struct err *err);
+/* These grants are in force; converges in a later turn of the loop. */
+void fleet_grant(struct fleet *f, const struct grant *rows, size_t count);
+/* A configuration that was missing is there (or can't be had). */
+void fleet_config_arrived(struct fleet *f, const char *digest);
+/* Whether an instance or a grant refers to this configuration. */
+bool fleet_needs_config(const struct fleet *f, const char *digest);
+
+/* News of the proxy. */
+void fleet_proxy_connected(struct fleet *f);
+void fleet_proxy_lost(struct fleet *f);
+void fleet_proxy_message(struct fleet *f, const struct local_message *message);
+
+/* Calls `each` for all instances, ended ones that the scheduler does not know to have ended
+ * included; those that ended and are known only with `all`. */
+void fleet_each(
+    struct fleet *f, bool all, void (*each)(void *data, struct agent_instance *i), void *data);
+/* The instance `name` of `app`: an id, a slot ("web.1": the newest one that lives), or "" for any
+ * healthy one. NULL with *err (ERR_NOT_FOUND). */
+struct agent_instance *fleet_find(
+    struct fleet *f, const char *app, const char *name, struct err *err);
+/* Marks an ended instance as known to the scheduler. */
+void fleet_acknowledge(struct fleet *f, struct agent_instance *i);
+
+#endif

@@ -1,0 +1,28 @@
+/* What an app is told at its start. SPDX-License-Identifier: Apache-2.0 */
+#ifndef PAAS_LAUNCH_H
+#define PAAS_LAUNCH_H
+
+#include <stdbool.h>
+
+#include <paas/err.h>
+#include <paas/init.h>
+#include <paas/model.h>
+
+enum { LAUNCH_PORT_DEFAULT = 8080 };
+
+/* Whether the process type serves requests: "web", or one with a port. */
+bool launch_listens(const struct process_spec *process);
+/* The port it is asked to listen on; 0 for a worker. */
+int launch_port(const struct process_spec *process);
+/* Whether a listener can be reached from inside its own network namespace only. */
+bool launch_is_loopback(const struct init_listener *listener);
+
+/* Makes the sealed start block: command, environment (the release's, under PORT and PAAS_*),
+ * directory, user. The caller owns the descriptor. -1 with *err. */
+int launch_block(const struct release_config *release, const struct process_spec *process,
+    const struct instance *row, struct err *err);
+/* Likewise for `command` beside the app. */
+int launch_exec_block(const struct release_config *release, const struct process_spec *process,
+    const struct instance *row, const struct strings *command, struct err *err);
+
+#endif

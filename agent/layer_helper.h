@@ -1,0 +1,35 @@
+/* Helpers that write and remove layers in the store's id range. SPDX-License-Identifier: Apache-2.0
+ *
+ * The files of layers belong to ids that an image chose; whoever writes them must be able to become
+ * any of these, and must be able to do nothing else: a child in a user namespace that holds the
+ * store's range alone, without a capability outside of it, with one directory and one stream.
+ */
+#ifndef PAAS_LAYER_HELPER_H
+#define PAAS_LAYER_HELPER_H
+
+#include <stdint.h>
+#include <sys/types.h>
+
+#include <paas/err.h>
+#include <paas/sandbox.h>
+
+struct layer_helper {
+    pid_t pid;
+    int report;                          /* what the helper says in the end */
+    char layer[SANDBOX_DIGEST_LEN + 1];  /* names in the store: of the layer, */
+    char hidden[SANDBOX_DIGEST_LEN + 1]; /* and of what it hides of those below */
+};
+
+/* Starts to unpack `tar` as layer `layer`, named by its diff id's digits; the caller is the parent.
+ * `ids` is the first id of the store's range. */
+int layer_unpack(
+    struct layer_helper *h, int store, const char *layer, int tar, uint32_t ids, struct err *err);
+/* After that helper ended: puts a whole layer in its place, synced first; else removes what it left
+ * and says in *err what went wrong. */
+int layer_finish(struct layer_helper *h, int store, uint32_t ids, struct err *err);
+/* Removes a layer, set aside first so that nobody uses half of it. Waits for it. */
+int layer_remove(int store, const char *layer, uint32_t ids, struct err *err);
+/* Removes what unfinished helpers left; waits for it. */
+int layer_sweep(int store, uint32_t ids, struct err *err);
+
+#endif
