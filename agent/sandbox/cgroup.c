@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -172,6 +173,10 @@ static int open_v1(struct sandbox_cgroups *c, const char *name, int flags, struc
         if (c->v1[i] < 0) {
             return -1;
         }
+        c->tasks[i] = flags & CGROUP_MAKE ? openat(c->v1[i], "tasks", O_WRONLY | O_CLOEXEC) : -1;
+        if (flags & CGROUP_MAKE && c->tasks[i] < 0) {
+            return err_sys(err, errno, "open tasks");
+        }
     }
     return 0;
 }
@@ -193,7 +198,7 @@ static int open_all(struct sandbox_cgroups *c, const char *name, int flags, stru
 }
 
 int cgroup_open(struct sandbox_cgroups *c, const char *name, int flags, struct err *err) {
-    *c = (struct sandbox_cgroups){ .instances = -1, .v1 = { -1, -1, -1 } };
+    *c = (struct sandbox_cgroups){ .instances = -1, .v1 = { -1, -1, -1 }, .tasks = { -1, -1, -1 } };
     struct err own;
     if (!err) {
         err = &own;
@@ -209,7 +214,17 @@ void cgroup_close(struct sandbox_cgroups *c) {
     file_close(&c->instances);
     for (int i = 0; i < CGROUP_V1; i++) {
         file_close(&c->v1[i]);
+        file_close(&c->tasks[i]);
     }
+}
+
+int cgroup_hide(const struct sandbox_cgroups *c, struct err *err) {
+    for (int i = 0; i < CGROUP_V1 && c->tasks[i] >= 0; i++) {
+        if (write(c->tasks[i], "0", 1) != 1) {
+            return err_sys(err, errno, "enter cgroup instances");
+        }
+    }
+    return unshare(CLONE_NEWCGROUP) < 0 ? err_sys(err, errno, "unshare") : 0;
 }
 
 /* ---- one sandbox ---- */

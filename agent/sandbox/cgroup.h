@@ -5,7 +5,7 @@
  * for paas-init and `app` for the app and what is run beside it. Membership, freeze and kill are
  * that tree's on every host. Limits are too where it has the controllers (back end v2). On a hybrid
  * host (back end v1) they are those of D/NAME/instances/ID in the memory, cpu and pids hierarchies,
- * which only the app joins.
+ * which only the app joins; paas-init stays in the one above.
  *
  * D is the cgroup of the process that opens it, or the part before NAME when it is inside already.
  *
@@ -28,8 +28,9 @@ struct cgroup_backend;
 
 struct sandbox_cgroups {
     const struct cgroup_backend *backend;
-    int instances;     /* NAME/instances in the v2 tree */
-    int v1[CGROUP_V1]; /* the same in v1 hierarchies; -1 on v2 */
+    int instances;        /* NAME/instances in the v2 tree */
+    int v1[CGROUP_V1];    /* the same in v1 hierarchies; -1 on v2 */
+    int tasks[CGROUP_V1]; /* their `tasks`, write-only; -1 on v2 and without CGROUP_MAKE */
 };
 
 struct cgroup_limits {
@@ -80,6 +81,9 @@ void cgroup_close(struct sandbox_cgroups *c);
  * lives in is left without an error: daemons may outlive the host. */
 int cgroup_clear(const struct sandbox_cgroups *c, const char *name, struct err *err);
 
+/* Hides what lies above from the calling process and its children: they see cgroups from
+ * D/NAME/instances (v1) and ID/init (v2) on. It has just been born in ID/init. */
+int cgroup_hide(const struct sandbox_cgroups *c, struct err *err);
 /* Makes ID and ID/init. Returns the directory of `init`, to be born in. */
 int cgroup_make(const struct sandbox_cgroups *c, const char *id, struct err *err);
 /* Makes ID/app with its limits. */

@@ -166,7 +166,8 @@ struct sandbox_host *sandbox_host_open(const struct sandbox_host_options *o, str
     host->agent_uid = o->agent_uid;
     host->proc = host->pid_ns = host->oom_score_fd = host->init_program = host->seccomp_app =
         host->seccomp_exec = -1;
-    host->cgroups = (struct sandbox_cgroups){ .instances = -1, .v1 = { -1, -1, -1 } };
+    host->cgroups =
+        (struct sandbox_cgroups){ .instances = -1, .v1 = { -1, -1, -1 }, .tasks = { -1, -1, -1 } };
     snprintf(host->cgroup, sizeof host->cgroup, "%s", o->cgroup);
     idmap_cache_init(&host->ids, o->id_base);
     for (size_t i = 0; i < IDMAP_SLOTS; i++) {

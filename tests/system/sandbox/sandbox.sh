@@ -1,0 +1,151 @@
+#!/bin/bash
+# Starts real sandboxes and checks what is inside, what they may use, and what they leave.
+# SPDX-License-Identifier: Apache-2.0
+#
+#   sandbox.sh CASE SANDBOX_RUN PAAS_INIT PROBE
+set -u -o pipefail
+
+case_name=$1 run=$2 init=$3 probe=$4
+platform=29
+base=$((0x40000000 + platform * 0x4100000))
+store_root=$((base + 65537)) # id 0 of the images, as layers have it on disk
+digest=$(printf 'a%.0s' {1..64})
+above=$(printf 'b%.0s' {1..64})
+work=$(mktemp -d /tmp/sandbox-test.XXXXXX)
+trap 'rm -rf "$work"' EXIT
+mkdir "$work/store" "$work/instances"
+failed=0
+
+fail() {
+    echo "FAIL: $*"
+    failed=$((failed + 1))
+}
+
+# Fails unless `$1` matches the extended expression `$2`.
+matches() {
+    [[ $1 =~ $2 ]] || fail "'$1' is not like '$2'"
+}
+
+layer() { # DIGEST: makes the layer's directory
+    mkdir -p "$work/store/$1"
+    echo "$work/store/$1"
+}
+
+finish_layer() { # DIGEST: gives it the ids of the store
+    chown -hR "$store_root:$store_root" "$work/store/$1"
+}
+
+sandbox() { # [OPTIONS] -- COMMAND
+    "$run" --platform $platform --init "$init" --store "$work/store" --work "$work/instances" \
+        --resolver 192.0.2.53 "$@" 2>&1
+}
+
+# What the kernel holds of the platform, one thing a line.
+leftovers() {
+    find /sys/fs/cgroup -type d -path "*paas$platform*" 2>/dev/null
+    ls /sys/class/net | grep "^p${platform}i"
+    grep -o "10\.$((200 + platform))\.[0-9.]*" /proc/net/fib_trie | sort -u
+    grep "sandbox-test" /proc/mounts
+    ls "$work/instances"
+}
+
+app=$(layer $digest)/app
+mkdir "$app"
+cp "$probe" "$app/probe"
+finish_layer $digest
+
+case_checks() {
+    local stack
+    # Nothing of the host's own names may be seen inside.
+    for stack in image host; do
+        sandbox --stack $stack --layer $digest -- /app/probe checks "$work" "paas$platform" \
+            sandbox-test unified || fail "stack $stack: status $?"
+    done
+    # Of the host's /etc there is nothing that matters, and root's files stay unreadable.
+    matches "$(sandbox --stack host -- /bin/sh -c 'cat /etc/shadow; ls /etc/ssl/private')" \
+        'No such file.*(Permission denied|No such file)'
+    matches "$(sandbox --stack host -- /bin/sh -c 'touch /usr/x')" 'Read-only'
+}
+
+case_limits() {
+    matches "$(sandbox --layer $digest --memory 16777216 -- /app/probe memory)" 'oom'
+    matches "$(sandbox --layer $digest --pids 20 -- /app/probe forks)" 'forks 19 Resource'
+    matches "$(sandbox --layer $digest --rootfs 8388608 -- /app/probe disk)" \
+        '/disk 81[0-9]* KiB No space.*/tmp/disk 0 KiB.*/dev/shm/disk 0 KiB'
+    matches "$(sandbox --layer $digest --rootfs 8388608 -- /app/probe inodes)" \
+        'inodes 20[0-9]* No space'
+    # Files in memory count as memory: filling the root is an end, not a way around the limit.
+    matches "$(sandbox --layer $digest --memory 16777216 --rootfs 67108864 -- /app/probe disk)" \
+        'oom'
+    matches "$(sandbox --stack host --files 100 -- /bin/sh -c 'ulimit -n; ulimit -c')" '100.*0'
+}
+
+case_images() {
+    local dir
+    # An image full of links where the sandbox mounts and writes: none is followed.
+    dir=$(layer $above)
+    touch "$work/victim"
+    ln -s / "$dir/proc"
+    ln -s "$work" "$dir/tmp"
+    ln -s ../../../../.. "$dir/dev"
+    mkdir "$dir/etc"
+    ln -s "$work/victim" "$dir/etc/resolv.conf"
+    ln -s "/proc/1/root$work/victim" "$dir/etc/hosts"
+    finish_layer $above
+    sandbox --layer $digest --layer $above -- /app/probe checks || fail "links: status $?"
+    [ -s "$work/victim" ] && fail "the host's file was written"
+    # /etc itself is a link.
+    rm -rf "${dir:?}/etc"
+    ln -s "$work" "$dir/etc"
+    sandbox --layer $digest --layer $above -- /app/probe checks || fail "/etc: status $?"
+    [ -e "$work/hosts" ] && fail "a file was made on the host"
+    # Files where directories are needed.
+    rm -rf "${dir:?}"/*
+    echo x | tee "$dir/proc" "$dir/dev" "$dir/tmp" "$dir/etc" >"$dir/sys"
+    finish_layer $above
+    sandbox --layer $digest --layer $above -- /app/probe checks || fail "files: status $?"
+    # An upper layer hides what is below; an unknown one is named.
+    rm -rf "${dir:?}"/*
+    mknod "$dir/app" c 0 0
+    matches "$(sandbox --layer $digest --layer $above -- /app/probe hello)" 'errno 2 /app/probe'
+    matches "$(sandbox --layer "${above//b/c}" -- /x)" "can't open a layer.*cccc.*No such file"
+    # Many layers.
+    local i many=()
+    for i in {1..127}; do
+        many+=(--layer "$(printf '%064x' "$i")")
+        dir=$(layer "$(printf '%064x' "$i")")
+        echo "$i" >"$dir/top"
+        chown "$store_root" "$dir" "$dir/top"
+    done
+    matches "$(sandbox --layer $digest "${many[@]}" -- /app/probe hello)" '^hello$'
+}
+
+case_census() {
+    local before after
+    before=$(ls /proc | grep -c '^[0-9]')
+    sandbox --layer $digest --cycles 200 -- /app/probe hello || fail "the census grew"
+    # A start that fails leaves nothing either.
+    sandbox --layer "${above//b/c}" --cycles 1 -- /x >/dev/null && fail "a missing layer starts"
+    after=$(ls /proc | grep -c '^[0-9]')
+    ((after <= before + 5)) || fail "$before processes before, $after after"
+}
+
+case_exec() {
+    local out
+    out=$(sandbox --stack host --exec 'id -u; cat /proc/self/status /proc/self/mounts; exit 3' -- \
+        /bin/sh -c 'echo started; sleep 60')
+    matches "$out" $'CapBnd:\t0000000000000000'
+    matches "$out" $'Seccomp:\t2'
+    matches "$out" 'none / overlay'
+    matches "$out" 'exec status 3'
+}
+
+"case_$case_name"
+for _ in {1..50}; do
+    left=$(leftovers)
+    [ -z "$left" ] && break
+    sleep 0.1
+done
+[ -z "$left" ] || fail "left behind: $left"
+[ $failed = 0 ] && echo "all passed"
+exit $((failed > 0))
