@@ -87,10 +87,13 @@ void netlink_message(struct netlink_batch *b, const char *what, uint16_t type, u
 
 void netlink_raw(struct netlink_batch *b, const void *data, size_t len) {
     void *at = append(b, len);
-    if (at) {
-        memcpy(at, data, len);
-        grow_message(b);
+    if (!at) {
+        return;
     }
+    if (len > 0) {
+        memcpy(at, data, len);
+    }
+    grow_message(b);
 }
 
 void netlink_put(struct netlink_batch *b, uint16_t type, const void *data, size_t len) {
