@@ -1,0 +1,153 @@
+/* From what a grant allows and what runs to what to do. SPDX-License-Identifier: Apache-2.0 */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "converge.h"
+
+/* The actions as text: "start 1, stop 2". */
+static const char *decide(const struct converge_input *in) {
+    static const char *const words[] = { "start", "stop", "freeze", "thaw" };
+    static char text[1024];
+    static struct converge_action actions[INSTANCES_PER_NODE];
+    size_t count = converge(in, actions);
+    text[0] = '\0';
+    for (size_t n = 0; n < count; n++) {
+        char one[32];
+        snprintf(one, sizeof one, "%s%s %d", n ? ", " : "", words[actions[n].kind],
+            actions[n].number);
+        strcat(text, one);
+    }
+    return text;
+}
+
+static void missing_ones_start_at_the_lowest_numbers(void **state) {
+    (void)state;
+    struct converge_instance running[] = { { 2, LIFE_HEALTHY, 0 } };
+    struct converge_input in = { .wanted = 3, .instances = running, .count = 1 };
+    assert_string_equal(decide(&in), "start 1, start 3");
+}
+
+static void enough_is_quiet(void **state) {
+    (void)state;
+    struct converge_instance running[] = { { 1, LIFE_HEALTHY, 0 }, { 2, LIFE_STARTING, 0 } };
+    struct converge_input in = { .wanted = 2, .instances = running, .count = 2 };
+    assert_string_equal(decide(&in), "");
+}
+
+static void the_idlest_and_newest_go_first(void **state) {
+    (void)state;
+    struct converge_instance running[] = {
+        { 1, LIFE_HEALTHY, 0 },
+        { 2, LIFE_HEALTHY, 5 },
+        { 3, LIFE_HEALTHY, 0 },
+        { 4, LIFE_STARTING, 0 },
+    };
+    struct converge_input in = { .wanted = 1, .instances = running, .count = 4 };
+    assert_string_equal(decide(&in), "stop 4, stop 3, stop 1");
+}
+
+static void an_unhealthy_one_is_replaced_in_one_step(void **state) {
+    (void)state;
+    struct converge_instance running[] = { { 1, LIFE_UNHEALTHY, 3 }, { 2, LIFE_HEALTHY, 0 } };
+    struct converge_input in = { .wanted = 2, .instances = running, .count = 2 };
+    assert_string_equal(decide(&in), "stop 1, start 1");
+}
+
+static void a_blocked_slot_waits_and_no_other_takes_its_place(void **state) {
+    (void)state;
+    const bool blocked[] = { true, false };
+    struct converge_input in = { .wanted = 2, .blocked = blocked, .blocked_count = 2 };
+    assert_string_equal(decide(&in), "start 2");
+}
+
+static void sleepers_wake_before_anything_starts(void **state) {
+    (void)state;
+    struct converge_instance running[] = { { 1, LIFE_FROZEN, 0 } };
+    struct converge_input in = { .wanted = 2, .instances = running, .count = 1 };
+    assert_string_equal(decide(&in), "thaw 1, start 2");
+}
+
+static void surplus_falls_asleep_up_to_what_is_kept(void **state) {
+    (void)state;
+    struct converge_instance running[] = { { 1, LIFE_HEALTHY, 0 }, { 2, LIFE_HEALTHY, 0 } };
+    struct converge_input in = { .wanted = 0, .frozen = 1, .instances = running, .count = 2 };
+    assert_string_equal(decide(&in), "freeze 2, stop 1");
+}
+
+static void surplus_sleepers_stop(void **state) {
+    (void)state;
+    struct converge_instance running[] = { { 1, LIFE_FROZEN, 0 }, { 2, LIFE_FROZEN, 0 } };
+    struct converge_input in = { .frozen = 1, .instances = running, .count = 2 };
+    assert_string_equal(decide(&in), "stop 2");
+}
+
+/* Doing what it says leads to a state that it leaves alone, and that is what was wanted. */
+static void every_decision_leads_to_rest(void **state) {
+    (void)state;
+    unsigned seed = 1;
+    for (int round = 0; round < 20000; round++) {
+        struct converge_instance now[INSTANCES_PER_NODE] = { 0 };
+        struct converge_action actions[INSTANCES_PER_NODE];
+        size_t count = 0;
+        for (int number = 1; number <= 8; number++) {
+            if (rand_r(&seed) % 2) {
+                now[count++] = (struct converge_instance){ number,
+                    (enum converge_life)(rand_r(&seed) % 4), rand_r(&seed) % 3 };
+            }
+        }
+        struct converge_input in = { .wanted = rand_r(&seed) % 6, .frozen = rand_r(&seed) % 3,
+            .instances = now, .count = count };
+        for (int step = 0; step < 2; step++) {
+            size_t n_actions = converge(&in, actions);
+            bool gone[INSTANCES_PER_NODE] = { false };
+            for (size_t n = 0; n < n_actions; n++) {
+                if (actions[n].kind == CONVERGE_STOP) {
+                    gone[actions[n].index] = true;
+                } else if (actions[n].kind == CONVERGE_START) {
+                    now[in.count++] =
+                        (struct converge_instance){ actions[n].number, LIFE_HEALTHY, 0 };
+                } else {
+                    now[actions[n].index].life =
+                        actions[n].kind == CONVERGE_FREEZE ? LIFE_FROZEN : LIFE_HEALTHY;
+                }
+            }
+            size_t kept = 0;
+            for (size_t n = 0; n < in.count; n++) {
+                if (!gone[n]) {
+                    now[kept++] = now[n];
+                }
+            }
+            in.count = kept;
+        }
+        int64_t running = 0, frozen = 0;
+        for (size_t n = 0; n < in.count; n++) {
+            running += now[n].life != LIFE_FROZEN;
+            frozen += now[n].life == LIFE_FROZEN;
+        }
+        assert_int_equal(converge(&in, actions), 0);
+        assert_int_equal(running, in.wanted);
+        assert_true(frozen <= in.frozen);
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(missing_ones_start_at_the_lowest_numbers),
+        cmocka_unit_test(enough_is_quiet),
+        cmocka_unit_test(the_idlest_and_newest_go_first),
+        cmocka_unit_test(an_unhealthy_one_is_replaced_in_one_step),
+        cmocka_unit_test(a_blocked_slot_waits_and_no_other_takes_its_place),
+        cmocka_unit_test(sleepers_wake_before_anything_starts),
+        cmocka_unit_test(surplus_falls_asleep_up_to_what_is_kept),
+        cmocka_unit_test(surplus_sleepers_stop),
+        cmocka_unit_test(every_decision_leads_to_rest),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
