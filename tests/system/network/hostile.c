@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: Apache-2.0
  *
  *   hostile try TARGET…     TARGET: tcp:ADDRESS:PORT, udp:ADDRESS:PORT, icmp:ADDRESS
+ *   hostile later PORT TARGET…   as `try`, once somebody has connected to the port
  *   hostile serve ADDRESS:PORT…
  *   hostile spoof SOURCE ADDRESS:PORT
  *
@@ -253,6 +254,18 @@ static _Noreturn void serve(int count, char **texts) {
     }
 }
 
+/* --- later ------------------------------------------------------------------------------- */
+
+static int try_later(const char *port, int count, char **texts) {
+    char text[TEXT_MAX];
+    snprintf(text, sizeof(text), "0.0.0.0:%s", port);
+    int listener = bound_socket(text, SOCK_STREAM);
+    if (accept(listener, NULL, NULL) < 0) {
+        fail("accept");
+    }
+    return try_all(count, texts);
+}
+
 /* --- spoof ------------------------------------------------------------------------------- */
 
 static int spoof(const char *source, const char *target) {
@@ -281,12 +294,17 @@ int main(int argc, char **argv) {
     if (argc > 2 && strcmp(argv[1], "try") == 0) {
         return try_all(argc - 2, argv + 2);
     }
+    if (argc > 3 && strcmp(argv[1], "later") == 0) {
+        return try_later(argv[2], argc - 3, argv + 3);
+    }
     if (argc > 2 && strcmp(argv[1], "serve") == 0) {
         serve(argc - 2, argv + 2);
     }
     if (argc == 4 && strcmp(argv[1], "spoof") == 0) {
         return spoof(argv[2], argv[3]);
     }
-    fputs("usage: hostile try TARGET… | serve ADDRESS:PORT… | spoof SOURCE ADDRESS:PORT\n", stderr);
+    fputs("usage: hostile try TARGET… | later PORT TARGET… | serve ADDRESS:PORT… |"
+          " spoof SOURCE ADDRESS:PORT\n",
+        stderr);
     return 2;
 }
