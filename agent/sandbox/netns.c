@@ -13,7 +13,6 @@
 #include <paas/file.h>
 
 #include <arpa/inet.h>
-#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/if_link.h>
@@ -22,6 +21,7 @@
 #include <linux/veth.h>
 #include <sched.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 enum {
@@ -212,9 +212,9 @@ int netns_create(struct netns_host *host, unsigned slot, struct netns_made *out,
     }
     int result = furnish(host, slot, out, err);
     /* To be left in an instance's namespace would be the end of everything that follows. */
-    int back = setns(host->host_fd, CLONE_NEWNET);
-    assert(back == 0);
-    (void)back;
+    if (setns(host->host_fd, CLONE_NEWNET) != 0) {
+        abort();
+    }
     if (result != 0) {
         file_close(&out->fd);
         return err_wrap(err, "network of slot %u", slot);
