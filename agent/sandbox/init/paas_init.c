@@ -538,7 +538,6 @@ static int take_descriptors(struct init *init, struct failure *failure) {
         return failure_set(failure, INIT_STAGE_DESCRIPTORS, errno, "signals and timer");
     }
     link_init(&init->link, INIT_FD_SOCKET);
-    listeners_init(&init->listeners);
     oom_init(&init->oom, INIT_FD_OOM);
     return 0;
 }
@@ -572,6 +571,7 @@ static int start_app(struct init *init, struct failure *failure) {
     init->alive = true;
     init->children = true;
     start_close(&init->start);
+    listeners_init(&init->listeners);
     return guard_late(failure);
 }
 
