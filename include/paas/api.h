@@ -69,6 +69,11 @@ struct api {
     char token_hash[DIGEST_HEX_SIZE]; /* SHA-256 of the TCP token, "": TCP is refused */
 };
 
+/* Opens what the API keeps itself: the registry, in `directory`. -1 with *err on failure. */
+int api_open(struct api *api, uv_loop_t *loop, const char *directory, struct err *err);
+/* Closes it, once the server is closed. */
+void api_close(struct api *api);
+
 /* The table of all endpoints; the server's ctx must be a struct api. */
 extern const struct endpoint api_endpoints[];
 /* Who is at the other end: by uid on the Unix socket, by token on TCP. For http_server_options. */

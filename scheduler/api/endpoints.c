@@ -85,11 +85,6 @@ const struct endpoint api_endpoints[] = {
     { 0 },
 };
 
-struct registry *registry_of_call(const struct call *c) {
-    const struct api *api = call_ctx(c);
-    return api->registry;
-}
-
 /* --- who -------------------------------------------------------------------------------------- */
 
 static bool in_group(const struct http_peer *peer, gid_t group) {

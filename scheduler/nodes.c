@@ -1,0 +1,347 @@
+/* What nodes report, kept as it came and handed to the core as facts. SPDX-License-Identifier:
+ * Apache-2.0
+ *
+ * A report is lines: a head, rows of instances, and in a whole one the grants in force. It is
+ * parsed as a whole before anything of it counts.
+ */
+#include "scheduler.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <paas/str.h>
+#include <paas/wire.h>
+
+enum {
+    ENDED_KEPT = 1000,                        /* ended instances that can still be asked for */
+    REPORT_ROWS_MAX = 4 * INSTANCES_PER_NODE, /* running, and ended ones not yet acknowledged */
+};
+#define TERM_MAX (INT64_C(1) << 53) /* a node that says more is out of order: terms count starts   \
+                                     */
+
+struct report {
+    struct report_head head;
+    struct instance *instances;
+    struct core_instance *facts;
+    struct grant *grants;
+};
+
+static void report_free(struct report *r) {
+    free(r->instances);
+    free(r->facts);
+    free(r->grants);
+    json_free(&report_head_json, &r->head);
+}
+
+/* --- records ---------------------------------------------------------------------------------- */
+
+struct node_record *nodes_need(struct scheduler *s, const char *name, struct err *err) {
+    struct node_record *record = map_get(&s->nodes.records, name);
+    if (record) {
+        return record;
+    }
+    record = calloc(1, sizeof(*record));
+    if (!record) {
+        err_no_memory(err);
+        return NULL;
+    }
+    map_init(&record->instances);
+    str_copy(record->summary.name, sizeof(record->summary.name), name);
+    if (feed_create(s->loop, &record->grants, err) < 0) {
+        free(record);
+        return NULL;
+    }
+    if (map_set(&s->nodes.records, name, record) < 0) {
+        feed_destroy(record->grants);
+        free(record);
+        err_no_memory(err);
+        return NULL;
+    }
+    return record;
+}
+
+static int load_one(void *data, const char *key, const char *body, size_t len, struct err *err) {
+    struct scheduler *s = data;
+    (void)body;
+    (void)len;
+    struct node_record *record = nodes_need(s, key, err);
+    if (record) {
+        record->saved = true;
+    }
+    return record ? 0 : -1;
+}
+
+int nodes_load(struct scheduler *s, struct err *err) {
+    map_init(&s->nodes.records);
+    s->nodes.ended = calloc(ENDED_KEPT, sizeof(*s->nodes.ended));
+    if (!s->nodes.ended) {
+        return err_no_memory(err);
+    }
+    return store_load(s->store, STORE_NODE, load_one, s, err);
+}
+
+static void free_instances(struct node_record *record) {
+    MAP_FOREACH (e, &record->instances) {
+        json_free(&instance_json, e->value);
+        free(e->value);
+    }
+    map_free(&record->instances);
+}
+
+void nodes_free(struct nodes *nodes) {
+    MAP_FOREACH (e, &nodes->records) {
+        struct node_record *record = e->value;
+        free_instances(record);
+        feed_destroy(record->grants);
+        free(record);
+    }
+    map_free(&nodes->records);
+    free(nodes->ended);
+    nodes->ended = NULL;
+}
+
+/* --- ended ones ------------------------------------------------------------------------------- */
+
+static const struct instance *find_ended(const struct nodes *nodes, const char *id) {
+    for (size_t i = nodes->ended_count; i-- > 0;) {
+        const struct instance *ended = &nodes->ended[(nodes->ended_first + i) % ENDED_KEPT];
+        if (strcmp(ended->id, id) == 0) {
+            return ended;
+        }
+    }
+    return NULL;
+}
+
+static void keep_ended(struct nodes *nodes, const struct instance *instance) {
+    nodes->ended[(nodes->ended_first + nodes->ended_count) % ENDED_KEPT] = *instance;
+    if (nodes->ended_count == ENDED_KEPT) {
+        nodes->ended_first = (nodes->ended_first + 1) % ENDED_KEPT;
+    } else {
+        nodes->ended_count++;
+    }
+}
+
+const struct instance *nodes_instance(const struct scheduler *s, const char *id) {
+    MAP_FOREACH (e, &s->nodes.records) {
+        const struct node_record *record = e->value;
+        const struct instance *found = map_get(&record->instances, id);
+        if (found) {
+            return found;
+        }
+    }
+    return find_ended(&s->nodes, id);
+}
+
+static int by_slot(const void *a, const void *b) {
+    const struct instance *x = *(const struct instance *const *)a;
+    const struct instance *y = *(const struct instance *const *)b;
+    int order = strcmp(x->app, y->app);
+    order = order ? order : strcmp(x->process, y->process);
+    size_t lx = strlen(x->slot), ly = strlen(y->slot);
+    order = order ? order : (lx > ly) - (lx < ly); /* web.10 after web.9 */
+    order = order ? order : strcmp(x->slot, y->slot);
+    return order ? order : strcmp(x->id, y->id);
+}
+
+void nodes_each_instance(struct scheduler *s, bool ended,
+    void (*each)(void *data, const struct instance *instance), void *data) {
+    struct nodes *nodes = &s->nodes;
+    size_t count = 0, max = ended ? nodes->ended_count : 0;
+    MAP_FOREACH (e, &nodes->records) {
+        max += ((struct node_record *)e->value)->instances.count;
+    }
+    const struct instance **rows = calloc(max + 1, sizeof(*rows));
+    if (!rows) {
+        return;
+    }
+    MAP_FOREACH (e, &nodes->records) {
+        struct node_record *record = e->value;
+        MAP_FOREACH (i, &record->instances) {
+            rows[count++] = i->value;
+        }
+    }
+    for (size_t i = 0; ended && i < nodes->ended_count; i++) {
+        rows[count++] = &nodes->ended[(nodes->ended_first + i) % ENDED_KEPT];
+    }
+    qsort(rows, count, sizeof(*rows), by_slot);
+    for (size_t i = 0; i < count; i++) {
+        each(data, rows[i]);
+    }
+    free(rows);
+}
+
+/* --- parsing ---------------------------------------------------------------------------------- */
+
+static int next_row(
+    const char **text, size_t *len, const struct json_type *type, void *out, struct err *err) {
+    struct http_text line;
+    if (!stream_next_line(text, len, &line)) {
+        return err_set(
+            err, ERR_BAD_REQUEST, "the report is cut: a line of %s is missing", type->name);
+    }
+    return json_decode(type, line.at, line.len, out, err);
+}
+
+static int check_head(const struct report_head *head, const char *node, struct err *err) {
+    if (strcmp(head->node, node) != 0) {
+        return err_set(err, ERR_BAD_VALUE, "node: the report is of \"%s\"", head->node);
+    }
+    if (head->instances > REPORT_ROWS_MAX || head->grants > REPORT_ROWS_MAX) {
+        return err_set(err, ERR_TOO_LARGE, "a report has at most %d rows", REPORT_ROWS_MAX);
+    }
+    if (head->term > TERM_MAX || head->routes_term > TERM_MAX) {
+        return err_set(err, ERR_BAD_VALUE, "term: it is out of range");
+    }
+    return 0;
+}
+
+static void to_fact(const struct instance *from, struct core_instance *to) {
+    memcpy(to->id, from->id, sizeof(to->id));
+    memcpy(to->app, from->app, sizeof(to->app));
+    memcpy(to->process, from->process, sizeof(to->process));
+    to->release = from->release;
+    to->state = from->state;
+    to->reason = from->last_exit.reason;
+    to->was_ready = from->ready_ms >= 0;
+}
+
+static int parse(
+    struct report *r, const char *node, const char *text, size_t len, struct err *err) {
+    if (next_row(&text, &len, &report_head_json, &r->head, err) < 0 ||
+        check_head(&r->head, node, err) < 0) {
+        return -1;
+    }
+    size_t instances = (size_t)r->head.instances, grants = (size_t)r->head.grants;
+    r->instances = calloc(instances + 1, sizeof(*r->instances));
+    r->facts = calloc(instances + 1, sizeof(*r->facts));
+    r->grants = calloc(grants + 1, sizeof(*r->grants));
+    if (!r->instances || !r->facts || !r->grants) {
+        return err_no_memory(err);
+    }
+    for (size_t i = 0; i < instances; i++) {
+        if (next_row(&text, &len, &instance_json, &r->instances[i], err) < 0) {
+            return err_wrap(err, "instance %zu", i);
+        }
+        str_copy(r->instances[i].node, sizeof(r->instances[i].node), node);
+        to_fact(&r->instances[i], &r->facts[i]);
+    }
+    for (size_t i = 0; i < grants; i++) {
+        if (next_row(&text, &len, &grant_json, &r->grants[i], err) < 0) {
+            return err_wrap(err, "grant %zu", i);
+        }
+    }
+    return 0;
+}
+
+/* --- taking it in ----------------------------------------------------------------------------- */
+
+static bool is_end(const struct instance *instance) {
+    return instance->state == INSTANCE_STOPPED || instance->state == INSTANCE_FAILED;
+}
+
+/* An end that is reported again, because the answer to its report was lost, is told once. */
+static void take_end(
+    struct scheduler *s, struct node_record *record, const struct instance *instance) {
+    if (find_ended(&s->nodes, instance->id)) {
+        return;
+    }
+    struct instance *before = map_remove(&record->instances, instance->id);
+    story_tell(s, before, instance);
+    keep_ended(&s->nodes, instance);
+    free(before);
+}
+
+static int take_row(struct scheduler *s, struct node_record *record,
+    const struct instance *instance, struct err *err) {
+    if (is_end(instance)) {
+        take_end(s, record, instance);
+        return 0;
+    }
+    struct instance *before = map_get(&record->instances, instance->id);
+    if (before) {
+        struct instance old = *before;
+        *before = *instance;
+        story_tell(s, &old, instance);
+        return 0;
+    }
+    struct instance *copy = malloc(sizeof(*copy));
+    if (!copy || map_set(&record->instances, instance->id, copy) < 0) {
+        free(copy);
+        return err_no_memory(err);
+    }
+    *copy = *instance;
+    story_tell(s, NULL, instance);
+    return 0;
+}
+
+static bool is_listed(const struct report *r, const char *id) {
+    for (int64_t i = 0; i < r->head.instances; i++) {
+        if (strcmp(r->instances[i].id, id) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* What a whole report does not list is gone, and nobody saw how. */
+static void drop_unlisted(struct scheduler *s, struct node_record *record, const struct report *r) {
+    MAP_FOREACH (e, &record->instances) {
+        if (!is_listed(r, e->key)) {
+            struct instance gone = *(struct instance *)e->value;
+            gone.state = INSTANCE_FAILED;
+            gone.last_exit = (struct last_exit){ .code = -1, .reason = END_UNKNOWN };
+            take_end(s, record, &gone);
+        }
+    }
+}
+
+static void take_head(struct node_record *record, const struct report_head *head) {
+    struct node_summary *summary = &record->summary;
+    summary->reported_at = clock_wall_msec();
+    summary->memory_total = head->memory_total;
+    summary->memory_available = head->memory_available;
+    summary->cpus = head->cpus;
+    summary->grants_term = head->term;
+    summary->grants_revision = head->revision;
+    summary->routes_term = head->routes_term;
+    summary->routes_revision = head->routes_revision;
+    memcpy(summary->reason, head->reason, sizeof(summary->reason));
+}
+
+static void take_facts(struct scheduler *s, const struct report *r) {
+    const struct report_head *head = &r->head;
+    struct core_report report = { .whole = head->whole,
+        .term = head->term > head->routes_term ? head->term : head->routes_term,
+        .routes_term = head->routes_term,
+        .routes_revision = head->routes_revision,
+        .memory_total = head->memory_total,
+        .instances = r->facts,
+        .instance_count = (size_t)head->instances,
+        .grants = r->grants,
+        .grant_count = (size_t)head->grants };
+    memcpy(report.node, head->node, sizeof(report.node));
+    driver_event(s, &(struct core_event){ .type = CORE_REPORT, .report = &report });
+}
+
+int nodes_report(
+    struct scheduler *s, const char *node, const char *text, size_t len, struct err *err) {
+    struct report r = { 0 };
+    struct node_record *record = nodes_need(s, node, err);
+    int rc = record ? parse(&r, node, text, len, err) : -1;
+    if (rc == 0) {
+        take_head(record, &r.head);
+    }
+    for (int64_t i = 0; rc == 0 && i < r.head.instances; i++) {
+        rc = take_row(s, record, &r.instances[i], err);
+    }
+    if (rc == 0 && r.head.whole) {
+        drop_unlisted(s, record, &r);
+    }
+    if (rc == 0) {
+        record->summary.instances = (int64_t)record->instances.count;
+        take_facts(s, &r);
+        s->reports++;
+    }
+    report_free(&r);
+    return rc;
+}

@@ -1,0 +1,140 @@
+/* One scheduler: what it owns, and how its files know each other. SPDX-License-Identifier:
+ * Apache-2.0 */
+#ifndef SCHEDULER_SCHEDULER_H
+#define SCHEDULER_SCHEDULER_H
+
+#include <uv.h>
+
+#include <paas/api.h>
+#include <paas/clock.h>
+#include <paas/core.h>
+#include <paas/http_client.h>
+#include <paas/http_server.h>
+#include <paas/intent.h>
+#include <paas/loop.h>
+#include <paas/map.h>
+#include <paas/store.h>
+#include <paas/stream.h>
+
+struct scheduler_options {
+    const char *data, *run, *node;
+    const char *http_address; /* where apps answer, for their URLs; NULL: not known */
+    unsigned platform;
+    uid_t agent_uid, proxy_uid;
+};
+
+/* changes.c: changes of intent, committed in batches. */
+struct changes {
+    struct change *queued, **queued_end; /* wait for the next batch */
+    size_t waiting;
+    struct change *batch; /* applied, their commit is under way */
+    bool committing;
+    uv_timer_t begin; /* runs a batch outside of the handlers that asked for changes */
+};
+
+/* events.c: what people see of what happened. */
+struct event_line {
+    int64_t sequence;
+    char app[NAME_SIZE];
+    char *text;
+    size_t len;
+};
+struct events {
+    struct event_line *ring;
+    size_t first, count;
+    int64_t last;                /* sequence */
+    struct store_batch *unsaved; /* NULL: nothing */
+    bool saving;
+    uint64_t lost; /* not saved: the store failed */
+    struct feed *feed;
+};
+
+/* nodes.c: what nodes reported, as it was. */
+struct node_record {
+    struct node_summary summary;
+    struct feed *grants;
+    struct map instances; /* id to struct instance */
+    bool saved;           /* its row is in the store, or on its way */
+};
+struct nodes {
+    struct map records;     /* name to struct node_record */
+    struct instance *ended; /* ring of the last ones */
+    size_t ended_first, ended_count;
+};
+
+enum { SCHEDULER_PARTS = 3 /* scheduler, agent, proxy */ };
+
+struct scheduler {
+    const struct scheduler_options *options;
+    uv_loop_t *loop;
+    struct store *store;
+    struct intent intent;
+    struct core *core;
+    int64_t term;
+    bool raising_term;
+    struct changes changes;
+    struct events events;
+    struct nodes nodes;
+    struct feed *routes;
+    struct http_client *client;
+    struct http_server *server;
+    struct api api;
+    uv_timer_t timer; /* for core_deadline() */
+    struct loop_watch watch;
+    struct loop_signals signals;
+    struct part_status parts[SCHEDULER_PARTS]; /* of the last status */
+    uint64_t steps, commits, failed_commits, reports, requests;
+    bool stopping, closing;
+};
+
+/* scheduler.c. Blocks for the store. */
+int scheduler_start(
+    struct scheduler *s, uv_loop_t *loop, const struct scheduler_options *options, struct err *err);
+/* Finishes what was asked for, then lets the loop run out. */
+void scheduler_stop(struct scheduler *s);
+/* Called when something that a stop waits for has ended. */
+void scheduler_may_close(struct scheduler *s);
+/* After the loop has run out. */
+void scheduler_finish(struct scheduler *s);
+
+/* driver.c: the only caller of core_step(). */
+void driver_event(struct scheduler *s, const struct core_event *event);
+/* The app's committed row into the core. */
+void driver_app(struct scheduler *s, const char *name);
+void driver_arm(struct scheduler *s);
+void driver_on_timer(uv_timer_t *timer);
+
+/* changes.c */
+void changes_init(struct changes *changes, struct scheduler *s);
+int changes_submit(struct scheduler *s, struct change *change, struct err *err);
+void changes_close(struct scheduler *s);
+
+/* verdicts.c: what the core judged becomes a change. */
+void verdict_submit(struct scheduler *s, const struct core_action *action);
+
+/* events.c */
+int events_load(struct scheduler *s, struct err *err);
+/* Numbers, publishes and saves it; the event stays the caller's. */
+void events_add(struct scheduler *s, const struct event *event);
+void events_each(struct scheduler *s, const char *app, int64_t after,
+    void (*each)(void *data, const char *line, size_t len), void *data);
+void events_free(struct events *events);
+
+/* nodes.c */
+int nodes_load(struct scheduler *s, struct err *err);
+int nodes_report(
+    struct scheduler *s, const char *node, const char *text, size_t len, struct err *err);
+struct node_record *nodes_need(struct scheduler *s, const char *name, struct err *err);
+/* An instance that runs or was among the last to end; NULL: unknown. */
+const struct instance *nodes_instance(const struct scheduler *s, const char *id);
+void nodes_each_instance(struct scheduler *s, bool ended,
+    void (*each)(void *data, const struct instance *instance), void *data);
+void nodes_free(struct nodes *nodes);
+
+/* story.c: what changed of an instance, as an event. `before` NULL: it is new. */
+void story_tell(struct scheduler *s, const struct instance *before, const struct instance *after);
+
+/* operations.c */
+extern const struct api_ops scheduler_ops;
+
+#endif

@@ -1,0 +1,84 @@
+/* What changed of an instance, told as an event. SPDX-License-Identifier: Apache-2.0 */
+#include "scheduler.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include <paas/str.h>
+#include <paas/wire.h>
+
+static void tell(struct scheduler *s, const struct instance *instance, const char *type,
+    const char *code, const char *message) {
+    struct event event = { .release = instance->release, .message = (char *)message };
+    str_copy(event.type, sizeof(event.type), type);
+    str_copy(event.code, sizeof(event.code), code);
+    memcpy(event.app, instance->app, sizeof(event.app));
+    memcpy(event.process, instance->process, sizeof(event.process));
+    memcpy(event.instance, instance->id, sizeof(event.instance));
+    memcpy(event.slot, instance->slot, sizeof(event.slot));
+    events_add(s, &event);
+}
+
+static void tell_of_start(struct scheduler *s, const struct instance *instance) {
+    char message[64] = "";
+    if (instance->restarts > 0) {
+        snprintf(message, sizeof(message), "restart %lld", (long long)instance->restarts);
+    }
+    tell(s, instance, instance->restarts > 0 ? "instance-restarting" : "instance-starting", "",
+        message);
+}
+
+static void tell_of_end(struct scheduler *s, const struct instance *instance) {
+    const struct last_exit *end = &instance->last_exit;
+    char message[sizeof(end->detail) + 64];
+    const char *between = end->detail[0] ? ": " : "";
+    if (end->signal[0]) {
+        snprintf(message, sizeof(message), "%s%s%s", end->signal, between, end->detail);
+    } else if (end->code >= 0) {
+        snprintf(
+            message, sizeof(message), "exit code %d%s%s", (int)end->code, between, end->detail);
+    } else {
+        snprintf(message, sizeof(message), "%s", end->detail);
+    }
+    tell(s, instance, "instance-ended", end_reason_names[end->reason], message);
+}
+
+static void tell_of_state(struct scheduler *s, const struct instance *instance) {
+    char message[64] = "";
+    switch ((enum instance_state)instance->state) {
+    case INSTANCE_HEALTHY:
+        if (instance->ready_ms >= 0) {
+            snprintf(message, sizeof(message), "ready in %lld ms", (long long)instance->ready_ms);
+        }
+        tell(s, instance, "instance-healthy", "", message);
+        break;
+    case INSTANCE_UNHEALTHY:
+        tell(s, instance, "instance-unhealthy", "", instance->health);
+        break;
+    case INSTANCE_DRAINING:
+        tell(s, instance, "instance-draining", "", "");
+        break;
+    case INSTANCE_STOPPED:
+    case INSTANCE_FAILED:
+        tell_of_end(s, instance);
+        break;
+    case INSTANCE_STARTING:
+    case INSTANCE_FROZEN:
+        break;
+    }
+}
+
+void story_tell(struct scheduler *s, const struct instance *before, const struct instance *after) {
+    if (!before) {
+        tell_of_start(s, after);
+    }
+    if (after->port > 0 && (!before || before->port != after->port) &&
+        after->state != INSTANCE_STOPPED && after->state != INSTANCE_FAILED) {
+        char message[32];
+        snprintf(message, sizeof(message), "on port %d", (int)after->port);
+        tell(s, after, "instance-listening", "", message);
+    }
+    if (!before || before->state != after->state) {
+        tell_of_state(s, after);
+    }
+}
