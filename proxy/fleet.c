@@ -1,0 +1,416 @@
+/* The agent's rows. SPDX-License-Identifier: Apache-2.0 */
+#include "fleet.h"
+
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <paas/list.h>
+#include <paas/map.h>
+#include <paas/str.h>
+
+#include "proxy.h"
+#include "rows.h"
+
+enum { APP_KEY_TEXT = 2 * NAME_SIZE /* "app/process" */ };
+
+struct fleet_app {
+    struct app_key key;
+    struct list rows;
+    size_t count;
+    bool known, can_grow;
+    char reason[64];
+    int64_t starting;
+    struct gauge *gauge;
+    bool dirty; /* differs from what was published */
+    bool seen;  /* since the agent began again */
+    int64_t told_in_flight, told_held;
+};
+
+struct fleet_row {
+    struct instance_row row;
+    struct fleet_app *app;
+    struct list link;   /* app->rows, or fleet->leaving once it is gone */
+    uint64_t published; /* mail that carries its present state; 0: not yet published */
+    bool drained_told;
+    bool seen;
+};
+
+struct fleet {
+    struct proxy *proxy;
+    struct map apps;     /* "app/process" -> fleet_app */
+    struct map rows;     /* id -> fleet_row */
+    struct list leaving; /* gone, not yet drained */
+    uint64_t said;       /* messages about instances so far */
+    bool beginning, whole;
+};
+
+struct fleet *fleet_create(struct proxy *proxy) {
+    struct fleet *f = calloc(1, sizeof *f);
+    if (f) {
+        f->proxy = proxy;
+        map_init(&f->apps);
+        map_init(&f->rows);
+        list_init(&f->leaving);
+    }
+    return f;
+}
+
+static void row_free(struct fleet_row *r) {
+    list_remove(&r->link);
+    gauge_unref(r->row.gauge);
+    free(r);
+}
+
+static void forget_leaving(struct fleet *f) {
+    while (!list_empty(&f->leaving)) {
+        row_free(LIST_ITEM(f->leaving.next, struct fleet_row, link));
+    }
+}
+
+void fleet_destroy(struct fleet *f) {
+    if (!f) {
+        return;
+    }
+    MAP_FOREACH (e, &f->rows) {
+        row_free(e->value);
+    }
+    MAP_FOREACH (e, &f->apps) {
+        struct fleet_app *app = e->value;
+        gauge_unref(app->gauge);
+        free(app);
+    }
+    forget_leaving(f);
+    map_free(&f->rows);
+    map_free(&f->apps);
+    free(f);
+}
+
+void fleet_begin(struct fleet *f) {
+    f->beginning = true;
+    forget_leaving(f); /* this agent does not wait for them */
+    MAP_FOREACH (e, &f->rows) {
+        struct fleet_row *r = e->value;
+        r->seen = r->drained_told = false;
+    }
+    MAP_FOREACH (e, &f->apps) {
+        struct fleet_app *app = e->value;
+        app->seen = false;
+        app->told_in_flight = app->told_held = 0;
+    }
+}
+
+bool fleet_is_whole(const struct fleet *f) {
+    return f->whole;
+}
+
+/* ---- What the agent says ---- */
+
+static const char *key_text(const char *app, const char *process, char text[APP_KEY_TEXT]) {
+    snprintf(text, APP_KEY_TEXT, "%s/%s", app, process);
+    return text;
+}
+
+/* The app of a message, made when it is new. */
+static struct fleet_app *app_of(struct fleet *f, const struct local_message *m, struct err *err) {
+    char text[APP_KEY_TEXT];
+    if (!str_is_name(m->app) || !str_is_name(m->process)) {
+        err_set(err, ERR_BAD_VALUE, "\"%.80s\" \"%.80s\" names no process of an app", m->app,
+            m->process);
+        return NULL;
+    }
+    struct fleet_app *app = map_get(&f->apps, key_text(m->app, m->process, text));
+    if (app) {
+        return app;
+    }
+    app = calloc(1, sizeof *app);
+    if (app) {
+        app_key_set(&app->key, m->app, m->process);
+        list_init(&app->rows);
+        app->gauge = gauge_create(proxy_worker_count(f->proxy));
+    }
+    if (!app || !app->gauge || map_set(&f->apps, text, app) < 0) {
+        if (app) {
+            gauge_unref(app->gauge);
+            free(app);
+        }
+        err_no_memory(err);
+        return NULL;
+    }
+    return app;
+}
+
+static int set_address(struct instance_row *row, const struct local_message *m, struct err *err) {
+    union instance_address a;
+    memset(&a, 0, sizeof a);
+    if (m->port < 0 || m->port > 65535) {
+        return err_set(err, ERR_BAD_VALUE, "instance %s: port %d", m->id, (int)m->port);
+    }
+    if (inet_pton(AF_INET, m->address, &a.v4.sin_addr) == 1) {
+        a.v4.sin_family = AF_INET;
+        a.v4.sin_port = htons((uint16_t)m->port);
+    } else if (inet_pton(AF_INET6, m->address, &a.v6.sin6_addr) == 1) {
+        a.v6.sin6_family = AF_INET6;
+        a.v6.sin6_port = htons((uint16_t)m->port);
+    } else if (m->state == INSTANCE_HEALTHY) {
+        return err_set(err, ERR_BAD_VALUE, "instance %s: \"%s\" is no address", m->id, m->address);
+    }
+    row->address = a;
+    return 0;
+}
+
+static struct fleet_row *row_create(
+    struct fleet *f, struct fleet_app *app, const struct local_message *m, struct err *err) {
+    struct fleet_row *r = calloc(1, sizeof *r);
+    if (r) {
+        list_init(&r->link);
+        r->app = app;
+        str_copy(r->row.id, sizeof r->row.id, m->id);
+        r->row.gauge = gauge_create(proxy_worker_count(f->proxy));
+    }
+    if (!r || !r->row.gauge || map_set(&f->rows, m->id, r) < 0) {
+        if (r) {
+            row_free(r);
+        }
+        err_no_memory(err);
+        return NULL;
+    }
+    list_append(&app->rows, &r->link);
+    app->count++;
+    return r;
+}
+
+static void row_leave(struct fleet *f, struct fleet_row *r) {
+    map_remove(&f->rows, r->row.id);
+    list_remove(&r->link);
+    r->app->count--;
+    r->app->dirty = true;
+    r->app = NULL;
+    r->published = 0;
+    r->row.state = INSTANCE_STOPPED;
+    list_append(&f->leaving, &r->link);
+}
+
+static int apply_instance(struct fleet *f, const struct local_message *m, struct err *err) {
+    if (!id_is_valid(m->id)) {
+        return err_set(err, ERR_BAD_VALUE, "\"%.20s\" is no instance id", m->id);
+    }
+    struct fleet_app *app = app_of(f, m, err);
+    struct fleet_row *r = map_get(&f->rows, m->id);
+    if (!app || (r && r->app != app)) {
+        return app ? err_set(err, ERR_BAD_VALUE, "instance %s changed its app", m->id) : -1;
+    }
+    struct instance_row row = { .state = (enum instance_state)m->state };
+    if (set_address(&row, m, err) < 0 || (!r && !(r = row_create(f, app, m, err)))) {
+        return -1;
+    }
+    if (row.state != r->row.state) {
+        r->drained_told = false;
+    }
+    r->row.address = row.address;
+    r->row.release = m->release;
+    r->row.state = row.state;
+    r->row.said = ++f->said;
+    r->published = 0;
+    r->seen = true;
+    app->seen = true;
+    app->dirty = true;
+    return 0;
+}
+
+static int apply_app(struct fleet *f, const struct local_message *m, struct err *err) {
+    struct fleet_app *app = app_of(f, m, err);
+    if (!app) {
+        return -1;
+    }
+    app->known = app->seen = app->dirty = true;
+    app->can_grow = m->can_grow;
+    app->starting = m->starting;
+    str_copy(app->reason, sizeof app->reason, m->reason);
+    return 0;
+}
+
+static void app_leave(struct fleet_app *app) {
+    app->known = app->can_grow = false;
+    app->starting = 0;
+    app->reason[0] = '\0';
+    app->dirty = true;
+}
+
+int fleet_apply(struct fleet *f, const struct local_message *m, struct err *err) {
+    char text[APP_KEY_TEXT];
+    switch ((enum local_type)m->type) {
+    case LOCAL_INSTANCE:
+        return apply_instance(f, m, err);
+    case LOCAL_APP:
+        return apply_app(f, m, err);
+    case LOCAL_GONE: {
+        struct fleet_row *r = map_get(&f->rows, m->id);
+        if (r) {
+            row_leave(f, r);
+        }
+        return 0;
+    }
+    case LOCAL_APP_GONE: {
+        struct fleet_app *app = map_get(&f->apps, key_text(m->app, m->process, text));
+        if (app) {
+            app_leave(app);
+        }
+        return 0;
+    }
+    case LOCAL_HELLO:
+    case LOCAL_SYNC:
+    case LOCAL_ACK:
+    case LOCAL_DRAINED:
+    case LOCAL_DEMAND:
+    case LOCAL_ROUTES:
+    case LOCAL_SUSPECT:
+        break;
+    }
+    return err_set(err, ERR_BAD_VALUE, "a message that an agent does not send");
+}
+
+/* ---- Publishing ---- */
+
+static void drop_unseen(struct fleet *f) {
+    MAP_FOREACH (e, &f->rows) {
+        struct fleet_row *r = e->value;
+        if (!r->seen) {
+            row_leave(f, r);
+        }
+    }
+    MAP_FOREACH (e, &f->apps) {
+        struct fleet_app *app = e->value;
+        if (!app->seen) {
+            app_leave(app);
+        }
+    }
+    f->beginning = false;
+}
+
+static struct app_rows *rows_of(const struct fleet_app *app) {
+    struct app_rows *rows = app_rows_create(app->count);
+    if (!rows) {
+        return NULL;
+    }
+    rows->key = app->key;
+    rows->known = app->known;
+    rows->can_grow = app->can_grow;
+    rows->starting = app->starting;
+    rows->gauge = gauge_ref(app->gauge);
+    memcpy(rows->reason, app->reason, sizeof rows->reason);
+    size_t i = 0;
+    LIST_FOREACH (item, &app->rows) {
+        rows->instances[i] = LIST_ITEM(item, struct fleet_row, link)->row;
+        gauge_ref(rows->instances[i].gauge);
+        i++;
+    }
+    return rows;
+}
+
+int fleet_publish(struct fleet *f, struct err *err) {
+    if (f->beginning) {
+        drop_unseen(f);
+    }
+    MAP_FOREACH (e, &f->apps) {
+        struct fleet_app *app = e->value;
+        if (!app->dirty) {
+            continue;
+        }
+        struct app_rows *rows = rows_of(app);
+        if (!rows) {
+            return err_no_memory(err);
+        }
+        proxy_publish_rows(f->proxy, rows);
+        app->dirty = false;
+        LIST_FOREACH (item, &app->rows) {
+            LIST_ITEM(item, struct fleet_row, link)->published = proxy_serial(f->proxy) + 1;
+        }
+        if (!app->known && app->count == 0) {
+            map_remove(&f->apps, e->key);
+            gauge_unref(app->gauge);
+            free(app);
+        }
+    }
+    LIST_FOREACH (item, &f->leaving) {
+        struct fleet_row *r = LIST_ITEM(item, struct fleet_row, link);
+        r->published = r->published ? r->published : proxy_serial(f->proxy) + 1;
+    }
+    f->whole = true;
+    return 0;
+}
+
+/* ---- What the agent is told ---- */
+
+static bool is_drained(const struct fleet *f, const struct fleet_row *r) {
+    return r->published && r->published <= proxy_served(f->proxy) && !r->drained_told &&
+           gauge_sum(r->row.gauge).in_flight == 0;
+}
+
+static void say_drained(const struct fleet_row *r, fleet_say say, void *data) {
+    struct local_message m = { .type = LOCAL_DRAINED };
+    str_copy(m.id, sizeof m.id, r->row.id);
+    say(data, &m);
+}
+
+void fleet_drained(struct fleet *f, fleet_say say, void *data) {
+    MAP_FOREACH (e, &f->rows) {
+        struct fleet_row *r = e->value;
+        if (r->row.state == INSTANCE_DRAINING && is_drained(f, r)) {
+            r->drained_told = true;
+            say_drained(r, say, data);
+        }
+    }
+    LIST_FOREACH_SAFE (item, after, &f->leaving) {
+        struct fleet_row *r = LIST_ITEM(item, struct fleet_row, link);
+        if (is_drained(f, r)) {
+            say_drained(r, say, data);
+            row_free(r);
+        }
+    }
+}
+
+void fleet_demand(struct fleet *f, msec now, fleet_say say, void *data) {
+    MAP_FOREACH (e, &f->apps) {
+        struct fleet_app *app = e->value;
+        struct gauge_sum sum = gauge_sum(app->gauge);
+        if (sum.in_flight == app->told_in_flight && sum.held == app->told_held) {
+            continue;
+        }
+        app->told_in_flight = sum.in_flight;
+        app->told_held = sum.held;
+        struct local_message m = {
+            .type = LOCAL_DEMAND,
+            .in_flight = sum.in_flight,
+            .held = sum.held,
+            .oldest_ms = sum.held && now > sum.oldest ? now - sum.oldest : 0,
+            .requests = sum.requests,
+        };
+        str_copy(m.app, sizeof m.app, app->key.app);
+        str_copy(m.process, sizeof m.process, app->key.process);
+        say(data, &m);
+    }
+}
+
+void fleet_metrics(const struct fleet *f, struct buf *out) {
+    static const char *const classes[] = { "2xx", "3xx", "4xx", "5xx" };
+    buf_puts(out, "# HELP paas_proxy_requests_total Requests answered, by app and class of status\n"
+                  "# TYPE paas_proxy_requests_total counter\n");
+    MAP_FOREACH (e, &f->apps) {
+        const struct fleet_app *app = e->value;
+        struct gauge_sum sum = gauge_sum(app->gauge);
+        for (int i = 0; i < 4; i++) {
+            buf_printf(out,
+                "paas_proxy_requests_total{app=\"%s\",process=\"%s\",code_class=\"%s\"} %lld\n",
+                app->key.app, app->key.process, classes[i], (long long)sum.answers[i]);
+        }
+    }
+    buf_puts(out, "# HELP paas_proxy_requests_in_flight Requests at instances, by app\n"
+                  "# TYPE paas_proxy_requests_in_flight gauge\n");
+    MAP_FOREACH (e, &f->apps) {
+        const struct fleet_app *app = e->value;
+        buf_printf(out, "paas_proxy_requests_in_flight{app=\"%s\",process=\"%s\"} %lld\n",
+            app->key.app, app->key.process, (long long)gauge_sum(app->gauge).in_flight);
+    }
+}
