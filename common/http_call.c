@@ -447,6 +447,10 @@ size_t call_stream_queued(const struct call *c) {
     return c->conn ? conn_queued(c->conn) : 0;
 }
 
+bool call_is_streaming(const struct call *c) {
+    return c->state == CALL_STREAMING;
+}
+
 void call_on_writable(struct call *c, void (*writable)(struct call *c, void *data), void *data) {
     c->writable = writable;
     c->writable_data = data;

@@ -220,6 +220,10 @@ int http_client_create(uv_loop_t *loop, struct http_client **out, struct err *er
     return 0;
 }
 
+uv_loop_t *http_client_loop(const struct http_client *c) {
+    return c->loop;
+}
+
 void http_client_close(struct http_client *c, void (*closed)(void *data), void *data) {
     c->closing = true;
     c->closed = closed;

@@ -66,6 +66,7 @@ enum {
 };
 
 int http_client_create(uv_loop_t *loop, struct http_client **out, struct err *err);
+uv_loop_t *http_client_loop(const struct http_client *c);
 /* Cancels all requests and calls `closed` (may be NULL) from the loop when the handles are gone. */
 void http_client_close(struct http_client *c, void (*closed)(void *data), void *data);
 

@@ -207,6 +207,8 @@ void call_stream_begin(struct call *c, const char *content_type, int64_t length)
  * `writable`. HEAD answers drop the bytes. */
 size_t call_stream_write(struct call *c, const void *bytes, size_t len);
 size_t call_stream_queued(const struct call *c);
+/* True between call_stream_begin() and the end. */
+bool call_is_streaming(const struct call *c);
 /* Called when the queue has fallen to HTTP_STREAM_LOW or less, after it was above HIGH. */
 void call_on_writable(struct call *c, void (*writable)(struct call *c, void *data), void *data);
 enum call_result call_stream_end(struct call *c);

@@ -45,8 +45,9 @@ struct feed;
 int feed_create(uv_loop_t *loop, struct feed **out, struct err *err);
 /* Ends every watcher's answer; the feed is gone. NULL is fine. */
 void feed_destroy(struct feed *f);
-/* The current snapshot: `count` lines, each ended by '\n', copied. It is sent to every watcher.
- * A point that is not after the present one is ignored. -1 without memory: nothing changed. */
+/* The current snapshot, its term or revision above 0: `count` lines, each ended by '\n', copied. It
+ * is sent to every watcher. A point that is not after the present one is ignored. -1 without
+ * memory: nothing changed. */
 int feed_set(struct feed *f, struct stream_point at, size_t count, const void *lines, size_t len,
     struct err *err);
 struct stream_point feed_point(const struct feed *f);
@@ -101,7 +102,8 @@ struct follow_options {
     void *data;
 };
 
-/* Opens it from the loop. `from` is what is known already (snapshots). */
+/* Opens it from the loop. `from` is what is known already (snapshots); {0} when nothing is: every
+ * snapshot is after that. */
 int follow_open(const struct follow_options *options, struct stream_point from, struct follow **out,
     struct err *err);
 /* No callback comes afterwards; memory goes when its timer is closed. NULL is fine. */
