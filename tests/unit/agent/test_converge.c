@@ -20,8 +20,8 @@ static const char *decide(const struct converge_input *in) {
     text[0] = '\0';
     for (size_t n = 0; n < count; n++) {
         char one[32];
-        snprintf(one, sizeof one, "%s%s %d", n ? ", " : "", words[actions[n].kind],
-            actions[n].number);
+        snprintf(
+            one, sizeof one, "%s%s %d", n ? ", " : "", words[actions[n].kind], actions[n].number);
         strcat(text, one);
     }
     return text;
@@ -102,8 +102,10 @@ static void every_decision_leads_to_rest(void **state) {
                     (enum converge_life)(rand_r(&seed) % 4), rand_r(&seed) % 3 };
             }
         }
-        struct converge_input in = { .wanted = rand_r(&seed) % 6, .frozen = rand_r(&seed) % 3,
-            .instances = now, .count = count };
+        struct converge_input in = { .wanted = rand_r(&seed) % 6,
+            .frozen = rand_r(&seed) % 3,
+            .instances = now,
+            .count = count };
         for (int step = 0; step < 2; step++) {
             size_t n_actions = converge(&in, actions);
             bool gone[INSTANCES_PER_NODE] = { false };
