@@ -103,7 +103,7 @@ int client_url(const struct client *c, const char *path, char *url, size_t size,
 }
 
 /* Why there is no answer, where the reason is plain. */
-static void explain(const struct client *c, struct err *err) {
+void client_explain(const struct client *c, struct err *err) {
     const char *socket = client_socket(c);
     if (!err || err->code != ERR_UNAVAILABLE) {
         return;
@@ -143,7 +143,7 @@ int client_call(struct client *c, enum http_method method, const char *path,
     int result = body.failed ? err_set(err, ERR_TOO_LARGE, "the request is over %d bytes", BODY_MAX)
                              : http_fetch_now(c->http, &options, &answer, err);
     if (result < 0) {
-        explain(c, err);
+        client_explain(c, err);
     } else if (out && answer.body.len && buf_append(out, answer.body.data, answer.body.len) < 0) {
         result = err_set(err, ERR_TOO_LARGE, "the answer to %s is too large", path);
     }
@@ -239,7 +239,7 @@ static void on_lost(void *data, const struct err *err) {
     if (refused || !f->opened) {
         if (f->out) {
             *f->out = *err;
-            explain(f->client, f->out);
+            client_explain(f->client, f->out);
         }
         finish(f, -1);
     }

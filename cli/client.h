@@ -30,6 +30,9 @@ const char *client_token(const struct client *c);
 /* Writes the URL of `path` ("/v1/apps?…"). */
 int client_url(const struct client *c, const char *path, char *url, size_t size, struct err *err);
 
+/* Puts plain words into an ERR_UNAVAILABLE: no platform runs here, and how to start it. */
+void client_explain(const struct client *c, struct err *err);
+
 /* One request with the struct `in` of `type` as its body (NULL: none); the answer's body is
  * appended to `out` (NULL: not wanted). A platform that is not there is an ERR_UNAVAILABLE that
  * says how to start it. */

@@ -4,9 +4,18 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <paas/rest.h>
 #include <paas/version.h>
+#include <paas/wire.h>
 
+#include "change.h"
+#include "doctor.h"
+#include "exec.h"
 #include "help.h"
+#include "lists.h"
+#include "manifest.h"
+#include "output.h"
+#include "push.h"
 #include "status.h"
 #include "up.h"
 
@@ -65,6 +74,198 @@ const struct command commands[] = {
         .doc = "Show whether all is well",
         .example = "paas status\npaas status -o json",
         .run = status_run,
+    },
+    {
+        .name = "push",
+        .args = "APP",
+        .doc = "Deploy a directory or an image",
+        .about = "The directory says in paas.json or a Procfile what to run; it is packed, sent,\n"
+                 "started beside what runs, and takes the traffic when it is healthy. A push that\n"
+                 "fails leaves the running release serving.",
+        .example = "paas push hello --path examples/hello\n"
+                   "paas push shop --image oci:image:latest --port 3000 --route shop.example.com\n"
+                   "paas push hello --env GREETING=hi --instances 3 --memory 128M",
+        .args_min = 1,
+        .args_max = 1,
+        .options = push_options,
+        .run = push_run,
+    },
+    {
+        .name = "apps",
+        .args = "",
+        .doc = "List apps",
+        .example = "paas apps\npaas apps -o json",
+        .method = METHOD_GET,
+        .path = "/v1/apps",
+        .type = &app_summary_json,
+        .columns = app_columns,
+        .said = "no apps yet; begin with: paas push APP --path DIR",
+    },
+    {
+        .name = "ps",
+        .args = "[APP]",
+        .doc = "List instances",
+        .example = "paas ps hello\npaas ps -o wide",
+        .args_max = 1,
+        .options = ps_options,
+        .run = ps_run,
+        .method = METHOD_GET,
+        .type = &instance_json,
+        .columns = instance_columns,
+        .said = "no instances run",
+    },
+    {
+        .name = "scale",
+        .args = "APP N | PROCESS=N...",
+        .doc = "Set how many instances run",
+        .about = "A number alone is for the process web. It outlives pushes.",
+        .example = "paas scale hello 5\npaas scale shop web=2 worker=1",
+        .args_min = 2,
+        .args_max = PROCESSES_PER_APP + 1,
+        .run = scale_run,
+    },
+    {
+        .name = "logs",
+        .args = "APP",
+        .doc = "Show what an app wrote",
+        .example = "paas logs hello -f\npaas logs hello -n 20 --instance web.1",
+        .args_min = 1,
+        .args_max = 1,
+        .options = logs_options,
+        .run = logs_run,
+    },
+    {
+        .name = "events",
+        .args = "[APP]",
+        .doc = "Show what happened",
+        .example = "paas events -f\npaas events hello -n 100",
+        .args_max = 1,
+        .options = events_options,
+        .run = events_run,
+    },
+    {
+        .name = "exec",
+        .args = "APP -- COMMAND...",
+        .doc = "Run a command in a running instance",
+        .about = "Its exit status is passed on. It ends with the connection.",
+        .example = "paas exec hello -- cat /etc/hosts\necho hi | paas exec web -i -- wc -c",
+        .args_min = 1,
+        .args_max = 1,
+        .options = exec_options,
+        .run = exec_run,
+    },
+    {
+        .name = "kill",
+        .args = "APP",
+        .doc = "Send a signal to an instance's app, to see it come back",
+        .example = "paas kill hello\npaas kill hello --instance web.1 --signal TERM",
+        .args_min = 1,
+        .args_max = 1,
+        .options = kill_options,
+        .run = kill_run,
+        .method = METHOD_POST,
+        .said = "an instance of {0} got the signal",
+    },
+    {
+        .name = "env",
+        .args = "APP [set NAME=VALUE... | unset NAME...]",
+        .doc = "Show or change an app's environment",
+        .about = "A change is a new release. NAME=- reads the value from standard input, so that\n"
+                 "a secret stands in no list of processes.",
+        .example = "paas env hello\npaas env hello set GREETING=hi\npaas env hello set KEY=- <key",
+        .args_min = 1,
+        .args_max = ENV_PAIRS,
+        .options = change_options,
+        .run = env_run,
+    },
+    {
+        .name = "route",
+        .args = "APP [add HOST[/PATH] | rm HOST[/PATH]]",
+        .doc = "Show or change the host names that lead to an app",
+        .example = "paas route hello\npaas route hello add hello.example.com/api",
+        .args_min = 1,
+        .args_max = 3,
+        .run = route_run,
+    },
+    {
+        .name = "releases",
+        .args = "APP",
+        .doc = "List an app's releases",
+        .example = "paas releases hello",
+        .args_min = 1,
+        .args_max = 1,
+        .method = METHOD_GET,
+        .path = "/v1/apps/{0}/releases",
+        .type = &release_summary_json,
+        .columns = release_columns,
+        .said = "{0} has no releases",
+    },
+    {
+        .name = "rollback",
+        .args = "APP [vN]",
+        .doc = "Go back to the previous release, or to one",
+        .example = "paas rollback hello\npaas rollback hello v3",
+        .args_min = 1,
+        .args_max = 2,
+        .options = change_options,
+        .run = rollback_run,
+    },
+    {
+        .name = "restart",
+        .args = "APP",
+        .doc = "Replace all instances, one by one, without a gap",
+        .example = "paas restart hello",
+        .args_min = 1,
+        .args_max = 1,
+        .options = change_options,
+        .run = restart_run,
+    },
+    {
+        .name = "stop",
+        .args = "APP",
+        .doc = "End all instances and keep the app",
+        .example = "paas stop hello",
+        .args_min = 1,
+        .args_max = 1,
+        .run = stop_run,
+    },
+    {
+        .name = "start",
+        .args = "APP",
+        .doc = "Start an app that was stopped, or failed",
+        .example = "paas start hello",
+        .args_min = 1,
+        .args_max = 1,
+        .run = start_run,
+    },
+    {
+        .name = "destroy",
+        .args = "APP",
+        .doc = "Remove an app with its releases and routes",
+        .example = "paas destroy hello --confirm hello",
+        .args_min = 1,
+        .args_max = 1,
+        .options = destroy_options,
+        .run = destroy_run,
+        .method = METHOD_DELETE,
+        .path = "/v1/apps/{0}",
+        .said = "{0} is gone",
+    },
+    {
+        .name = "doctor",
+        .args = "",
+        .doc = "Check what a platform needs of this host",
+        .example = "sudo paas doctor\nsudo paas doctor -o json",
+        .options = doctor_options,
+        .run = doctor_run,
+    },
+    {
+        .name = "config check",
+        .args = "[DIR]",
+        .doc = "Check a paas.json or Procfile without a platform",
+        .example = "paas config check\npaas config check examples/hello",
+        .args_max = 1,
+        .run = manifest_check_run,
     },
     {
         .name = "help",

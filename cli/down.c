@@ -36,7 +36,8 @@ static int finish_down(const struct places *places, struct err *err) {
 int down_run(struct cli *cli, struct err *err) {
     struct places places;
     struct run_state state;
-    if (up_need_root(err) < 0 || places_find(&places, options_value(&cli->options, "data"), err) < 0) {
+    if (up_need_root(err) < 0 ||
+        places_find(&places, options_value(&cli->options, "data"), err) < 0) {
         return -1;
     }
     bool ran = run_state_read(&state, places.run, NULL) == 0;

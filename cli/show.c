@@ -11,10 +11,11 @@
 
 enum {
     COLUMNS_MAX = 24,
-    CELL_MAX = 4096,    /* bytes of one cell */
-    CELL_MIN = 8,       /* columns: a cell is not cut below */
-    GAP = 2,            /* columns between cells */
-    JSON_MAX = 1 << 20, /* bytes of one struct */
+    CELL_MAX = 4096,          /* bytes of one cell */
+    CELL_MIN = 8,             /* columns: a cell is not cut below */
+    GAP = 2,                  /* columns between cells */
+    JSON_MAX = 1 << 20,       /* bytes of one struct */
+    JSON_LIST_MAX = 64 << 20, /* of a list */
 };
 
 /* ---- Cells ---- */
@@ -40,6 +41,8 @@ static void put_number(struct buf *out, int64_t number, enum column_form form) {
     } else if (form == FORM_AGE) {
         int64_t age = clock_wall_msec() - number;
         buf_puts(out, number <= 0 ? "-" : str_format_duration(age < 0 ? 0 : age, text));
+    } else if (form == FORM_RELEASE) {
+        buf_printf(out, number ? "v%" PRId64 : "-", number);
     } else if (form == FORM_TIME) {
         time_t seconds = (time_t)(number / 1000);
         struct tm local;
@@ -261,6 +264,14 @@ void show_json(const struct json_type *type, const void *value) {
     struct buf text;
     buf_init(&text, JSON_MAX);
     json_encode(type, value, &text);
+    puts(buf_str(&text));
+    buf_free(&text);
+}
+
+void show_json_list(const struct json_type *type, const struct json_array *items) {
+    struct buf text;
+    buf_init(&text, JSON_LIST_MAX);
+    json_encode_array(type, items->items, items->count, &text);
     puts(buf_str(&text));
     buf_free(&text);
 }

@@ -12,10 +12,11 @@
 #include "cli.h"
 
 enum column_form {
-    FORM_PLAIN, /* by the field's kind: "128M", "0.5", "healthy" */
-    FORM_MS,    /* an integer of ms as a duration; negative is "-" */
-    FORM_AGE,   /* a wall time as the duration since */
-    FORM_TIME,  /* a wall time as hour, minute, second, ms */
+    FORM_PLAIN,   /* by the field's kind: "128M", "0.5", "healthy" */
+    FORM_MS,      /* an integer of ms as a duration; negative is "-" */
+    FORM_AGE,     /* a wall time as the duration since */
+    FORM_RELEASE, /* a release: "v3", "-" for 0 */
+    FORM_TIME,    /* a wall time as hour, minute, second, ms */
 };
 
 /* A column of a table. Rows that end a table have no title. */
@@ -33,6 +34,8 @@ void show_field(
  * first, then cells are cut in the middle; width 0 shows all. */
 void show_table(FILE *to, const struct column *columns, const struct json_type *type,
     const struct json_array *items, int width);
+/* Prints a list of structs as one line of JSON. */
+void show_json_list(const struct json_type *type, const struct json_array *items);
 /* Prints one struct as a line of JSON, on standard output. */
 void show_json(const struct json_type *type, const void *value);
 

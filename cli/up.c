@@ -229,7 +229,8 @@ static int run_background(
 
 int up_run(struct cli *cli, struct err *err) {
     struct places places;
-    if (up_need_root(err) < 0 || places_make(&places, options_value(&cli->options, "data"), err) < 0) {
+    if (up_need_root(err) < 0 ||
+        places_make(&places, options_value(&cli->options, "data"), err) < 0) {
         return -1;
     }
     struct supervisor_options options = {
