@@ -16,7 +16,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <linux/sched.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -679,6 +682,29 @@ static void agent_hears_of_the_end_at_once(void **state) {
     assert_true(sum / ROUNDS < 20000);
 }
 
+/* By hand it must do nothing: what it kills as PID 1, it would kill of the whole machine. It is
+ * tried in a pid namespace of its own, where that would be the test alone. */
+static void refuses_to_run_by_hand(void **state) {
+    (void)state;
+    struct clone_args args = { .flags = CLONE_NEWPID, .exit_signal = SIGCHLD };
+    pid_t first = (pid_t)syscall(SYS_clone3, &args, sizeof args);
+    if (first == 0) {
+        pid_t second = fork();
+        if (second == 0) {
+            const char *program = getenv("PAAS_INIT");
+            execl(program, program, (char *)NULL);
+            _exit(99);
+        }
+        int status = 0;
+        waitpid(second, &status, 0);
+        _exit(WIFEXITED(status) ? WEXITSTATUS(status) : 98);
+    }
+    int status;
+    assert_int_equal(waitpid(first, &status, 0), first);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 2);
+}
+
 int main(void) {
     if (geteuid() != 0) {
         puts("needs root");
@@ -718,6 +744,7 @@ int main(void) {
         TEST(full_disk_drops_and_the_record_stays),
         TEST(cgroup_procs_works_where_cloning_into_does_not),
         TEST(agent_hears_of_the_end_at_once),
+        TEST(refuses_to_run_by_hand),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
