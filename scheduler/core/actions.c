@@ -55,7 +55,10 @@ static void emit_grants(struct core *c, struct core_actions *out) {
     }
 }
 
-static void emit_verdicts(struct core *c, struct core_actions *out) {
+void emit_verdicts(struct core *c, struct core_actions *out) {
+    if (!may_grant(c)) {
+        return;
+    }
     for (size_t i = 0; i < c->app_count; i++) {
         struct app *app = c->apps[i];
         struct rollout *rollout = &app->rollout;
@@ -76,7 +79,11 @@ static void emit_verdicts(struct core *c, struct core_actions *out) {
     }
 }
 
-void emit(struct core *c, struct core_actions *out) {
+bool may_grant(const struct core *c) {
+    return c->term > 0 && c->settled && c->heard_term <= c->term;
+}
+
+void emit_wishes(struct core *c, struct core_actions *out) {
     for (size_t i = 0; i < c->node_count; i++) {
         add_for_node(out, CORE_NODE_JOINED, c->nodes[i], &c->nodes[i]->joined_dirty);
         add_for_node(out, CORE_NODE_LOST, c->nodes[i], &c->nodes[i]->lost_dirty);
@@ -86,12 +93,9 @@ void emit(struct core *c, struct core_actions *out) {
         if (action) {
             action->term = c->heard_term + 1;
         }
-        return; /* nothing is granted below a term that somebody has seen */
     }
-    if (c->term == 0 || !c->settled) {
-        return;
+    if (may_grant(c)) {
+        emit_routes(c, out);
+        emit_grants(c, out);
     }
-    emit_routes(c, out);
-    emit_grants(c, out);
-    emit_verdicts(c, out);
 }

@@ -300,14 +300,17 @@ static int make_chain(size_t count, struct tracked **out) {
     return 0;
 }
 
+/* How many instances the report can bring at most. One that ends and lives in the same report is
+ * nonsense, and yet must find its memory. */
 static size_t count_new(const struct node *node, const struct core_report *report) {
-    size_t count = 0;
+    size_t fresh = 0, living = 0;
     for (size_t i = 0; i < report->instance_count; i++) {
         bool found;
         instance_position(node, report->instances[i].id, &found);
-        count += !found && !is_end(&report->instances[i]);
+        living += !is_end(&report->instances[i]);
+        fresh += !is_end(&report->instances[i]) && !found;
     }
-    return count;
+    return living == report->instance_count ? fresh : living;
 }
 
 static void remove_instance(struct node *node, size_t at) {

@@ -1,4 +1,4 @@
-/* One step: apply, expire, reconcile, judge, emit. SPDX-License-Identifier: Apache-2.0 */
+/* One step: apply, expire, reconcile, wish, judge. SPDX-License-Identifier: Apache-2.0 */
 #include "state.h"
 
 #include <stdlib.h>
@@ -46,9 +46,12 @@ int core_step(
             app->touched = false;
             app_reconcile(c, app);
         }
-        rollout_judge(c, app);
     }
-    emit(c, out);
+    emit_wishes(c, out);
+    for (size_t i = 0; i < c->app_count; i++) {
+        rollout_judge(c, c->apps[i]);
+    }
+    emit_verdicts(c, out);
     return 0;
 }
 

@@ -163,7 +163,13 @@ void place(struct core *c, struct app *app, enum release_slot slot, size_t proce
     for (; sum > floor; sum--) {
         promise(c, r, fullest(r, p), -1);
     }
-    drop_empty(c, r, p, sum == 0 && ceiling > 0);
+    struct placed *asleep = fullest(r, p);
+    if (sum == 0 && floor > 0 && asleep
+        && c->nodes[asleep->node]->promised_instances < INSTANCES_PER_NODE) {
+        promise(c, r, asleep, 1); /* it wakes where it sleeps */
+        sum = 1;
+    }
+    drop_empty(c, r, p, floor == 0 && ceiling > 0);
     for (; sum < floor; sum++) {
         int64_t node = choose(c, r, p, true);
         if (node < 0) {

@@ -150,6 +150,9 @@ void routing_update(struct core *c, struct app *app);
 bool routing_applied(const struct core *c, const struct app *app);
 
 /* actions.c */
-void emit(struct core *c, struct core_actions *out);
+/* Nothing is granted below a term that somebody has seen, nor before the nodes were heard. */
+bool may_grant(const struct core *c);
+void emit_wishes(struct core *c, struct core_actions *out);
+void emit_verdicts(struct core *c, struct core_actions *out);
 
 #endif
