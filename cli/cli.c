@@ -60,6 +60,10 @@ void cli_print_error(const struct cli *cli, const struct err *err) {
     }
     const char *why = strstr(err->text, ": ");
     int what = why ? (int)(why - err->text) : (int)strlen(err->text);
+    if (why && !memchr(err->text, ' ', (size_t)what)) {
+        why = NULL; /* a mere name, such as a place in a file: it belongs to its cause */
+        what = (int)strlen(err->text);
+    }
     fflush(stdout);
     fprintf(stderr, "%serror:%s %.*s   [%s]\n", cli->color ? RED : "", cli->color ? PLAIN : "",
         what, err->text, err_name(err->code));
