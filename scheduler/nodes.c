@@ -16,8 +16,9 @@ enum {
     ENDED_KEPT = 1000,                        /* ended instances that can still be asked for */
     REPORT_ROWS_MAX = 4 * INSTANCES_PER_NODE, /* running, and ended ones not yet acknowledged */
 };
-#define TERM_MAX (INT64_C(1) << 53) /* a node that says more is out of order: terms count starts   \
-                                     */
+#define TERM_MAX                                                                                   \
+    (INT64_C(1) << 53) /* a node that says more is out of order: terms count starts                \
+                        */
 
 struct report {
     struct report_head head;
@@ -323,7 +324,7 @@ static void take_facts(struct scheduler *s, const struct report *r) {
     driver_event(s, &(struct core_event){ .type = CORE_REPORT, .report = &report });
 }
 
-int nodes_report(
+int nodes_take_report(
     struct scheduler *s, const char *node, const char *text, size_t len, struct err *err) {
     struct report r = { 0 };
     struct node_record *record = nodes_need(s, node, err);

@@ -14,7 +14,7 @@ static int op_change(void *owner, struct change *change, struct err *err) {
 }
 
 static int op_report(void *owner, const char *node, const char *text, size_t len, struct err *err) {
-    return nodes_report(owner, node, text, len, err);
+    return nodes_take_report(owner, node, text, len, err);
 }
 
 static struct feed *op_grants(void *owner, const char *node, struct err *err) {

@@ -47,8 +47,15 @@ static int load_filter(struct err *err) {
     return rc < 0 ? err_sys(err, -rc, "installing the filter of system calls") : 0;
 }
 
+#ifdef __SANITIZE_ADDRESS__
+enum { DUMPABLE = 1 /* the leak check reads the process from outside */ };
+#else
+enum { DUMPABLE = 0 };
+#endif
+
 int privileges_drop(struct err *err) {
-    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0) {
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0
+        || prctl(PR_SET_DUMPABLE, DUMPABLE, 0, 0, 0) < 0) {
         return err_sys(err, errno, "giving up privileges");
     }
     return drop_capabilities(err) < 0 ? -1 : load_filter(err);

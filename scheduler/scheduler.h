@@ -122,7 +122,7 @@ void events_free(struct events *events);
 
 /* nodes.c */
 int nodes_load(struct scheduler *s, struct err *err);
-int nodes_report(
+int nodes_take_report(
     struct scheduler *s, const char *node, const char *text, size_t len, struct err *err);
 struct node_record *nodes_need(struct scheduler *s, const char *name, struct err *err);
 /* An instance that runs or was among the last to end; NULL: unknown. */
