@@ -17,10 +17,10 @@
 #include <unistd.h>
 
 enum {
-    INODE_BYTES = 4096,  /* of the writable file system for each file it may hold */
-    INODES_MIN = 256,    /* what we put there, and some */
-    TEXT_MAX = 4096,     /* bytes of a file in /etc that we write */
-    LOWERDIRS_MAX = 4096 /* bytes of a mount option: the kernel's bound */
+    INODE_BYTES = 4096,      /* of the writable file system for each file it may hold */
+    INODES_MIN = 256,        /* what we put there, and some */
+    TEXT_MAX = 4096,         /* bytes of a file in /etc that we write */
+    MOUNT_OPTIONS_MAX = 4095 /* bytes: the kernel takes one page of them */
 };
 
 void rootfs_init(struct rootfs *r) {
@@ -156,68 +156,33 @@ int rootfs_open_layer(struct rootfs *r, uint32_t index, int userns, struct err *
     return 0;
 }
 
-/* Names the layers by descriptor. */
-static int add_by_fd(struct rootfs *r, int context, struct err *err) {
+/* Layers are unpacked without privilege, so their marks are user.overlay.*; this also turns off
+ * redirects, which an image could use to show what is hidden. */
+#define MARKS "userxattr"
+#define UPPER "/" NS_WRITABLE "/upper"
+#define WORK "/" NS_WRITABLE "/work"
+
+static int configure(struct rootfs *r, int context, struct err *err) {
     for (int i = 0; i < r->n_layers; i++) {
         if (fsconfig(context, FSCONFIG_SET_FD, "lowerdir+", NULL, r->layers[i]) < 0) {
             return err_sys(err, errno, "add layer %d", i);
         }
     }
-    return 0;
-}
-
-/* Names the layers by path, attached in the process's own mount namespace: older kernels have no
- * other way. The paths vanish with the old root; the file system keeps what it opened. */
-static int add_by_path(struct rootfs *r, int context, struct err *err) {
-    char option[LOWERDIRS_MAX];
-    size_t len = 0;
-    for (int i = 0; i < r->n_layers; i++) {
-        char path[sizeof NS_LAYERS + 12];
-        snprintf(path, sizeof path, "%s/%d", NS_LAYERS, i);
-        if (mount_attach(r->layers[i], AT_FDCWD, path, err) < 0) {
-            return -1;
-        }
-        len += (size_t)snprintf(option + len, sizeof option - len, "%s%s", i ? ":" : "", path);
-        if (len >= sizeof option) {
-            return err_set(err, ERR_TOO_LARGE, "too many layers");
-        }
-    }
-    if (fsconfig(context, FSCONFIG_SET_STRING, "lowerdir", option, 0) < 0) {
-        return err_sys(err, errno, "add the layers");
+    if (fsconfig(context, FSCONFIG_SET_STRING, "upperdir", UPPER, 0) < 0 ||
+        fsconfig(context, FSCONFIG_SET_STRING, "workdir", WORK, 0) < 0 ||
+        fsconfig(context, FSCONFIG_SET_FLAG, MARKS, NULL, 0) < 0) {
+        return err_sys(err, errno, "configure overlay");
     }
     return 0;
 }
 
-static const struct {
-    const char *key, *value;
-} overlay_options[] = {
-    { "upperdir", "/" NS_WRITABLE "/upper" },
-    { "workdir", "/" NS_WRITABLE "/work" },
-};
-
-/* Sets the overlay's options; every error leaves the kernel's words in the context. */
-static int configure(int context, struct err *err) {
-    for (size_t i = 0; i < sizeof overlay_options / sizeof overlay_options[0]; i++) {
-        if (fsconfig(context, FSCONFIG_SET_STRING, overlay_options[i].key, overlay_options[i].value,
-                0) < 0) {
-            return err_sys(err, errno, "set %s", overlay_options[i].key);
-        }
-    }
-    /* Layers are unpacked without privilege, so their marks are user.overlay.*; this also turns off
-     * redirects, which an image could use to show what is hidden. */
-    if (fsconfig(context, FSCONFIG_SET_FLAG, "userxattr", NULL, 0) < 0) {
-        return err_sys(err, errno, "set userxattr");
-    }
-    return 0;
-}
-
-int rootfs_mount(struct rootfs *r, struct err *err) {
+/* Names the layers by descriptor. */
+static int mount_by_fd(struct rootfs *r, struct err *err) {
     CLEANUP_FD int context = fsopen("overlay", FSOPEN_CLOEXEC);
     if (context < 0) {
         return err_sys(err, errno, "open overlay");
     }
-    int (*add)(struct rootfs *, int, struct err *) = r->overlay_fds ? add_by_fd : add_by_path;
-    if (add(r, context, err) < 0 || configure(context, err) < 0) {
+    if (configure(r, context, err) < 0) {
         return -1;
     }
     if (fsconfig(context, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0) {
@@ -230,4 +195,42 @@ int rootfs_mount(struct rootfs *r, struct err *err) {
         return err_sys(err, errno, "mount the root");
     }
     return mount_attach(r->root, AT_FDCWD, NS_ROOT, err);
+}
+
+/* Attaches the layers in the process's own mount namespace and lists their paths in `options`. */
+static int attach_layers(struct rootfs *r, struct buf *options, struct err *err) {
+    for (int i = 0; i < r->n_layers; i++) {
+        char path[sizeof NS_LAYERS + 12];
+        snprintf(path, sizeof path, "%s/%d", NS_LAYERS, i);
+        if (mount_attach(r->layers[i], AT_FDCWD, path, err) < 0) {
+            return -1;
+        }
+        buf_printf(options, "%s%s", i ? ":" : "lowerdir=", path);
+    }
+    return 0;
+}
+
+/* Names the layers by path: older kernels have no other way, and only mount(2) takes so many of
+ * them. The paths vanish with the old root; the file system keeps what it opened. */
+static int mount_by_path(struct rootfs *r, struct err *err) {
+    struct buf options;
+    buf_init(&options, MOUNT_OPTIONS_MAX);
+    int result = attach_layers(r, &options, err);
+    buf_printf(&options, ",upperdir=" UPPER ",workdir=" WORK "," MARKS);
+    if (result == 0 && options.failed) {
+        result = err_set(err, ERR_TOO_LARGE, "too many layers");
+    } else if (result == 0 &&
+               mount("overlay", NS_ROOT, "overlay", MS_NOSUID | MS_NODEV, buf_str(&options)) < 0) {
+        result = err_sys(err, errno, "mount overlay");
+    }
+    buf_free(&options);
+    if (result < 0) {
+        return -1;
+    }
+    r->root = open(NS_ROOT, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    return r->root < 0 ? err_sys(err, errno, "open the root") : 0;
+}
+
+int rootfs_mount(struct rootfs *r, struct err *err) {
+    return r->overlay_fds ? mount_by_fd(r, err) : mount_by_path(r, err);
 }

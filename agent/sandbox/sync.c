@@ -53,7 +53,10 @@ int sync_send(int end, const int *fds, int count, struct err *err) {
         head->cmsg_len = CMSG_LEN(bytes);
         memcpy(CMSG_DATA(head), fds, bytes);
     }
-    return sendmsg(end, &message, MSG_NOSIGNAL) < 0 ? err_sys(err, errno, "send descriptors") : 0;
+    if (sendmsg(end, &message, MSG_NOSIGNAL) < 0 && errno != EPIPE) {
+        return err_sys(err, errno, "send descriptors");
+    }
+    return 0;
 }
 
 int sync_receive(int end, int *fds, int count, struct err *err) {

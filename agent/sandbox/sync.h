@@ -16,7 +16,8 @@ enum {
 
 /* Makes the two connected ends. */
 int sync_open(int ends[2], struct err *err);
-/* Parent: sends `count` descriptors. */
+/* Parent: sends `count` descriptors. A child that has failed already does not take them, and that is
+ * no error here: sync_wait says why it failed. */
 int sync_send(int end, const int *fds, int count, struct err *err);
 /* Child: receives exactly `count` descriptors. */
 int sync_receive(int end, int *fds, int count, struct err *err);

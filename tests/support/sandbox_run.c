@@ -111,7 +111,7 @@ static void next_id(struct run *run, char id[SANDBOX_ID_MAX]) {
     id[SANDBOX_ID_MAX - 1] = '\0';
 }
 
-static int start(struct run *run, struct instance *i, struct err *err) {
+static int start_in(struct run *run, struct instance *i, struct err *err) {
     next_id(run, i->id);
     memcpy(run->spec.id, i->id, sizeof i->id);
     if (run->bench || run->cycles) {
@@ -128,6 +128,17 @@ static int start(struct run *run, struct instance *i, struct err *err) {
     }
     struct sandbox_fds fds = { .block = block, .dir = i->dir };
     return sandbox_start(run->host, &run->spec, &fds, &i->started, err);
+}
+
+/* Starts one; leaves no directory when that fails. */
+static int start(struct run *run, struct instance *i, struct err *err) {
+    i->dir = -1;
+    if (start_in(run, i, err) == 0) {
+        return 0;
+    }
+    file_close(&i->dir);
+    file_remove_tree(run->work_fd, i->id, NULL);
+    return -1;
 }
 
 static int finish(struct run *run, struct instance *i, struct err *err) {
@@ -224,8 +235,6 @@ static int run_once(struct run *run) {
     struct instance i;
     struct err err;
     if (start(run, &i, &err) < 0) {
-        file_close(&i.dir);
-        file_remove_tree(run->work_fd, i.id, NULL);
         return die(&err);
     }
     int status = 0;

@@ -11,7 +11,7 @@ base=$((0x40000000 + platform * 0x4100000))
 store_root=$((base + 65537)) # id 0 of the images, as layers have it on disk
 digest=$(printf 'a%.0s' {1..64})
 above=$(printf 'b%.0s' {1..64})
-work=$(mktemp -d /tmp/sandbox-test.XXXXXX)
+work=$(mktemp -d "${TMPDIR:-/tmp}/sandbox-test.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 mkdir "$work/store" "$work/instances"
 failed=0
@@ -123,7 +123,7 @@ case_images() {
 case_census() {
     local before after
     before=$(ls /proc | grep -c '^[0-9]')
-    sandbox --layer $digest --cycles 200 -- /app/probe hello || fail "the census grew"
+    sandbox --layer $digest --cycles "${CYCLES:-200}" -- /app/probe hello || fail "the census grew"
     # A start that fails leaves nothing either.
     sandbox --layer "${above//b/c}" --cycles 1 -- /x >/dev/null && fail "a missing layer starts"
     after=$(ls /proc | grep -c '^[0-9]')
