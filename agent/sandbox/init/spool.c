@@ -131,9 +131,14 @@ static void refill(struct spool *spool) {
     spool->refilled = now;
 }
 
+/* Is it dropping, and will it go on to? */
+static bool stays_choked(const struct spool *spool) {
+    return spool->choked && spool->tokens < spool->rate * BURST_US / RESUME_FRACTION;
+}
+
 static bool take_tokens(struct spool *spool, size_t bytes) {
     int64_t cost = (int64_t)bytes * TOKENS_PER_BYTE;
-    if (spool->choked && spool->tokens < spool->rate * BURST_US / RESUME_FRACTION) {
+    if (stays_choked(spool)) {
         return false;
     }
     spool->choked = spool->tokens < cost;
@@ -196,9 +201,38 @@ static void gather(struct spool *spool, enum log_stream stream, const char *byte
     }
 }
 
+/* Eight bytes at a time: a flood of short lines must not cost more here than it costs its maker. */
+static uint32_t count_newlines(const char *bytes, size_t len) {
+    const uint64_t low = UINT64_C(0x0101010101010101), high = low << 7;
+    uint32_t count = 0;
+    for (; len >= sizeof low; bytes += sizeof low, len -= sizeof low) {
+        uint64_t word;
+        memcpy(&word, bytes, sizeof word);
+        word ^= low * '\n'; /* newlines become zero bytes, and those their highest bit below */
+        word = ~(((word & ~high) + ~high) | word | ~high);
+        count += (uint32_t)((word >> 7) * low >> 56);
+    }
+    for (size_t i = 0; i < len; i++) {
+        count += bytes[i] == '\n';
+    }
+    return count;
+}
+
+/* Drops all of it, and the line that it leaves unfinished when that ends. */
+static void drop_input(
+    struct spool *spool, struct spool_line *line, const char *bytes, size_t len) {
+    drop(spool, count_newlines(bytes, len), SPOOL_TOO_FAST);
+    line->used = 0;
+    line->shortened = bytes[len - 1] != '\n';
+}
+
 static void take(struct spool *spool, enum log_stream stream, const char *bytes, size_t len) {
     struct spool_line *line = &spool->lines[stream];
     const char *end = bytes + len;
+    if (stays_choked(spool)) {
+        drop_input(spool, line, bytes, len);
+        return;
+    }
     while (bytes < end) {
         const char *newline = memchr(bytes, '\n', (size_t)(end - bytes));
         size_t part = (size_t)((newline ? newline : end) - bytes);
@@ -237,7 +271,7 @@ long spool_read(struct spool *spool, enum log_stream stream, int fd) {
 void spool_finish(struct spool *spool) {
     for (int stream = 0; stream < SPOOL_STREAMS; stream++) {
         struct spool_line *line = &spool->lines[stream];
-        if (line->used > 0) {
+        if (line->used > 0 || line->shortened) {
             emit(spool, (enum log_stream)stream, line->text, line->used, false);
             line->used = 0;
         }

@@ -101,7 +101,7 @@ static int open_file(const char *path) {
 
 static void read_file(int fd, struct file *file) {
     file->len = 0;
-    ssize_t n = fd < 0 ? 0 : 1;
+    ssize_t n = 1;
     while (n > 0 && file->len < FILE_MAX) {
         n = read(fd, file->bytes + file->len, FILE_MAX - file->len);
         file->len += n > 0 ? (size_t)n : 0;
@@ -200,19 +200,40 @@ static void find_memberships(struct file *group, const char *name, struct user *
     }
 }
 
+/* The helper's only descriptors; one that is -1 is closed. */
+enum { HELPER_PASSWD, HELPER_GROUP, HELPER_ANSWER, HELPER_FDS };
+
+static bool keep_descriptors(const int fds[HELPER_FDS]) {
+    int aside[HELPER_FDS];
+    for (int i = 0; i < HELPER_FDS; i++) {
+        aside[i] = fds[i] < 0 ? -1 : fcntl(fds[i], F_DUPFD, HELPER_FDS);
+    }
+    for (int i = 0; i < HELPER_FDS; i++) {
+        if (aside[i] < 0) {
+            close(i);
+        } else if (dup2(aside[i], i) < 0) {
+            return false;
+        }
+    }
+    return syscall(SYS_close_range, HELPER_FDS, ~0u, 0) == 0;
+}
+
 static void helper(const struct wanted *wanted, int answer_fd) {
     static struct file passwd, group;
     static struct answer answer;
     gid_t none = NOBODY;
     bool low = setgroups(0, NULL) == 0 && setresgid(none, none, none) == 0 &&
                setresuid(NOBODY, NOBODY, NOBODY) == 0 && guard_capabilities(0) == 0;
-    int passwd_fd = low ? open_file("/etc/passwd") : -1;
-    int group_fd = low ? open_file("/etc/group") : -1;
-    if (!low || prctl(PR_SET_SECCOMP, SECCOMP_MODE_STRICT, 0, 0, 0) < 0) {
+    int fds[HELPER_FDS] = { -1, -1, answer_fd };
+    if (low) {
+        fds[HELPER_PASSWD] = open_file("/etc/passwd");
+        fds[HELPER_GROUP] = open_file("/etc/group");
+    }
+    if (!low || !keep_descriptors(fds) || prctl(PR_SET_SECCOMP, SECCOMP_MODE_STRICT, 0, 0, 0) < 0) {
         _exit(1);
     }
-    read_file(passwd_fd, &passwd);
-    read_file(group_fd, &group);
+    read_file(HELPER_PASSWD, &passwd);
+    read_file(HELPER_GROUP, &group);
     char name[NAME_MAX_BYTES] = "";
     if (find_user(&passwd, wanted->user, &answer.user, name) < 0) {
         answer.sys = ENOENT;
@@ -221,7 +242,7 @@ static void helper(const struct wanted *wanted, int answer_fd) {
     } else if (!wanted->group[0] && name[0]) {
         find_memberships(&group, name, &answer.user);
     }
-    ssize_t n = write(answer_fd, &answer, sizeof answer);
+    ssize_t n = write(HELPER_ANSWER, &answer, sizeof answer);
     (void)n;
     syscall(SYS_exit, 0); /* strict mode knows no exit_group */
 }

@@ -286,6 +286,44 @@ static void rate_drops_whole_stretches_and_counts(void **state) {
     log_reader_close(reader);
 }
 
+/* Whatever the pieces in which a flood arrives: kept and dropped lines add up. */
+static void flood_in_pieces_is_counted_to_the_line(void **state) {
+    struct scene *scene = *state;
+    char text[6001];
+    srandom(4);
+    for (int round = 0; round < 200; round++) {
+        spool_init(&scene->spool, scene->logs[0], scene->logs[1], LOG_SEGMENT_MAX, 5000);
+        scene->spool.seq = scene->spool.dropped = 0;
+        scene->spool.open = false;
+        size_t len = 5000 + (size_t)random() % 1000;
+        for (size_t i = 0; i < len; i++) {
+            text[i] = random() % (round + 2) ? (char)(random() | 1) : '\n';
+            text[i] = text[i] == '\v' ? 'v' : text[i];
+        }
+        text[len - 1] = 'e';
+        for (size_t at = 0; at < len;) {
+            size_t part = 1 + (size_t)random() % 700;
+            part = part < len - at ? part : len - at;
+            assert_int_equal(write(scene->pipes[1], text + at, part), part);
+            assert_int_equal(spool_read(&scene->spool, LOG_STREAM_OUT, scene->pipes[0]), part);
+            at += part;
+        }
+        uint64_t lines = 1; /* the unfinished one */
+        for (size_t i = 0; i < len; i++) {
+            lines += text[i] == '\n';
+        }
+        spool_finish(&scene->spool);
+        struct log_piece line;
+        struct log_reader *reader = reader_of(scene);
+        uint64_t kept = 0;
+        while (log_reader_next(reader, &line)) {
+            kept += line.flags & (LOG_DROPPED | LOG_CONTINUED) ? 0 : 1;
+        }
+        log_reader_close(reader);
+        assert_int_equal(kept + scene->spool.dropped, lines);
+    }
+}
+
 static void files_that_cannot_be_written_drop_and_count(void **state) {
     struct scene *scene = *state;
     struct log_piece line;
@@ -430,6 +468,7 @@ int main(void) {
         TEST(torn_record_ends_the_log_until_it_is_whole),
         TEST(damage_does_no_harm),
         TEST(rate_drops_whole_stretches_and_counts),
+        TEST(flood_in_pieces_is_counted_to_the_line),
         TEST(files_that_cannot_be_written_drop_and_count),
         TEST(missing_logs_are_not_found),
         TEST(instances_are_merged_by_time),
