@@ -74,7 +74,7 @@ static int parse_address(
 
 int listener_open_tcp(const char *text, struct err *err) {
     struct sockaddr_storage address;
-    socklen_t len;
+    socklen_t len = 0;
     if (parse_address(text, &address, &len, err) < 0) {
         return -1;
     }

@@ -51,8 +51,8 @@ int process_open(struct process *process, pid_t pid, struct err *err) {
     if (pidfd < 0) {
         return err_set(err, ERR_NOT_FOUND, "no process %d", (int)pid);
     }
-    char state;
-    uint64_t start;
+    char state = 0;
+    uint64_t start = 0;
     if (read_stat(pid, &state, &start, err) < 0 || state == 'Z' || state == 'X') {
         close(pidfd);
         return err_set(err, ERR_NOT_FOUND, "no process %d", (int)pid);
