@@ -74,9 +74,9 @@ void image_removed(struct image_store *s, const char *hex, const struct err *err
 int image_layer_names(struct image_store *s, const struct release_config *config, size_t max,
     char (*names)[DIGEST_HEX_LENGTH], size_t *count, struct err *err);
 
-/* Starts to remove layers that no config among `keep` names and no pull waits for, the longest
- * unused first, until at most `bytes_max` are left. */
+/* Starts to remove layers that no config among `keep` names and no pull waits for, but for the
+ * `spare` ones that were used last. Lists the directory of layers: call it when idle. */
 int image_store_collect(struct image_store *s, const struct release_config *const *keep,
-    size_t keep_count, uint64_t bytes_max, struct err *err);
+    size_t keep_count, size_t spare, struct err *err);
 
 #endif
