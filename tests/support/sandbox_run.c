@@ -373,6 +373,7 @@ enum option_key {
     O_AHEAD,
     O_RESOLVER,
     O_ENTER,
+    O_SWEEP,
 };
 
 static const struct option options[] = {
@@ -396,13 +397,15 @@ static const struct option options[] = {
     { "no-network", no_argument, NULL, O_NO_NETWORK },
     { "ahead", no_argument, NULL, O_AHEAD },
     { "resolver", required_argument, NULL, O_RESOLVER },
+    { "sweep", no_argument, NULL, O_SWEEP },
     { "enter-cgroup", no_argument, NULL, O_ENTER },
     { 0 },
 };
 
 struct arguments {
     const char *store;
-    bool enter;
+    bool enter; /* a cgroup of its own first */
+    bool sweep; /* what an earlier run has left */
 };
 
 static void add_layer(struct sandbox_spec *spec, const char *digest) {
@@ -484,6 +487,9 @@ static bool take_option(struct run *run, struct arguments *args, int key, const 
     case O_RESOLVER:
         add_resolver(run, value);
         break;
+    case O_SWEEP:
+        args->sweep = true;
+        break;
     case O_ENTER:
         args->enter = true;
         break;
@@ -510,7 +516,10 @@ static int open_host(struct run *run, const struct arguments *args, struct err *
         return -1;
     }
     run->host = sandbox_host_open(o, err);
-    return run->host ? 0 : -1;
+    if (!run->host) {
+        return -1;
+    }
+    return args->sweep ? sandbox_sweep(run->host, NULL, 0, err) : 0;
 }
 
 int main(int argc, char **argv) {

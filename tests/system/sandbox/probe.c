@@ -1,7 +1,8 @@
 /* Runs as root inside a sandbox and tries what must not work. SPDX-License-Identifier: Apache-2.0
  *
  *   probe checks WORD…   everything below; no WORD may appear in what the kernel tells of the host
- *   probe memory|forks|disk|inodes|spin    uses one thing up
+ *   probe memory|forks|disk|inodes    uses one thing up
+ *   probe hello|stay    says so, and ends or stays
  * One line for each failure; the exit status is their number.
  */
 #include <dirent.h>
@@ -443,6 +444,10 @@ int main(int argc, char **argv) {
     }
     if (strcmp(what, "inodes") == 0) {
         return use_inodes();
+    }
+    if (strcmp(what, "stay") == 0) {
+        printf("staying\n");
+        return pause();
     }
     if (strcmp(what, "hello") == 0) {
         printf("hello\n");

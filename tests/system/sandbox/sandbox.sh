@@ -2,10 +2,10 @@
 # Starts real sandboxes and checks what is inside, what they may use, and what they leave.
 # SPDX-License-Identifier: Apache-2.0
 #
-#   sandbox.sh CASE SANDBOX_RUN PAAS_INIT PROBE
+#   sandbox.sh CASE SANDBOX_RUN PAAS_INIT PROBE GOVERN
 set -u -o pipefail
 
-case_name=$1 run=$2 init=$3 probe=$4
+case_name=$1 run=$2 init=$3 probe=$4 govern=$5
 platform=29
 base=$((0x40000000 + platform * 0x4100000))
 store_root=$((base + 65537)) # id 0 of the images, as layers have it on disk
@@ -138,6 +138,43 @@ case_exec() {
     matches "$out" $'Seccomp:\t2'
     matches "$out" 'none / overlay'
     matches "$out" 'exec status 3'
+}
+
+wait_for() { # COMMAND: until it succeeds, at most 10 s
+    for _ in {1..200}; do
+        "$@" && return
+        sleep 0.05
+    done
+    fail "never: $*"
+}
+
+an_instance() { # sets `id` to the one that exists
+    id=$(ls "$work/instances")
+    [ -n "$id" ] && [ "$(stat -c %s "$work/instances/$id/log.0" 2>/dev/null || echo 0)" -gt 32 ]
+}
+
+case_govern() {
+    local out
+    sandbox --layer $digest -- /app/probe stay >"$work/out" &
+    wait_for an_instance
+    out=$("$govern" paas$platform "$id" $((base + 2)))
+    matches "$out" '^governed$'
+    wait
+    matches "$(<"$work/out")" 'signaled code -1 signal 9.*staying'
+}
+
+case_crash() {
+    # Its maker dies: the sandbox lives on, and the next maker finds and removes it.
+    sandbox --layer $digest -- /app/probe stay >"$work/out" &
+    wait_for an_instance
+    local lost=$id maker
+    maker=$(pgrep -f -- "--work $work/instances" | head -1)
+    kill -9 "$maker"
+    wait
+    [ -n "$(find /sys/fs/cgroup -path "*/paas$platform/instances/$lost/app")" ] ||
+        fail "it died with its maker"
+    matches "$(sandbox --sweep --layer $digest -- /app/probe hello)" '^hello$'
+    rm -rf "${work:?}/instances/$lost"
 }
 
 "case_$case_name"

@@ -2,13 +2,13 @@
 # Runs sandbox.sh on Debian 12's own kernel, which boots pure cgroup v2, under qemu.
 # SPDX-License-Identifier: Apache-2.0
 #
-#   v2.sh SANDBOX_RUN PAAS_INIT PROBE [CASE]…
+#   v2.sh SANDBOX_RUN PAAS_INIT PROBE GOVERN [CASE]…
 # Exits with 77, "skipped", where qemu or the kernel's package can't be had.
 set -eu -o pipefail
 
-run=$1 init=$2 probe=$3
-shift 3
-cases=${*:-checks limits images census exec}
+run=$1 init=$2 probe=$3 govern=$4
+shift 4
+cases=${*:-checks limits images census exec govern crash}
 here=$(cd "$(dirname "$0")" && pwd)
 cache=${PAAS_TEST_CACHE:-/var/cache/paas-test}
 boot_seconds=600 # software emulation is slow; this bounds a hang only
@@ -55,12 +55,13 @@ ln -s usr/bin "$root/sbin"
 rm -rf "$root/bin" && ln -s usr/bin "$root/bin"
 ln -s usr/lib64 "$root/lib64"
 cp "$(command -v busybox)" "$root/usr/bin/busybox"
-for applet in sh ls cat mount mkdir ln cp chown chmod rm mknod find grep sort id touch tee seq mktemp \
+for applet in sh stat pgrep head ls cat mount mkdir ln cp chown chmod rm mknod find grep sort id touch tee seq mktemp \
     sleep modprobe switch_root poweroff dirname basename; do
     ln -s busybox "$root/usr/bin/$applet"
 done
 copy_program "$(command -v bash)" usr/bin/bash
 copy_program "$run" test/sandbox_run
+copy_program "$govern" test/govern
 cp "$init" "$root/test/paas-init"
 cp "$probe" "$root/test/probe"
 cp "$here/sandbox.sh" "$root/test/"
@@ -95,7 +96,8 @@ export TMPDIR=/data
 modprobe overlay && modprobe veth && modprobe nf_tables
 for case in $(sed 's/.*paas_cases=\([^ ]*\).*/\1/; s/,/ /g' /proc/cmdline); do
     echo "case $case"
-    CYCLES=20 bash /test/sandbox.sh $case /test/sandbox_run /test/paas-init /test/probe
+    CYCLES=20 bash /test/sandbox.sh $case /test/sandbox_run /test/paas-init /test/probe \
+        /test/govern
     echo "case $case status $?"
 done
 poweroff -f
