@@ -156,7 +156,12 @@ static struct http_verdict check_section_line(struct http_parser *p, bool *last)
     if (++p->lines > p->limits->header_count) {
         return verdict(431, "too many header fields");
     }
-    return verdict(0, NULL);
+    const char *colon = memchr(line.at, ':', line.len);
+    if (!colon) {
+        return verdict(400, "a header field has no colon");
+    }
+    size_t name = (size_t)(colon - line.at);
+    return http_check_field(http_slice(line, 0, name), http_slice(line, name + 1, line.len));
 }
 
 static void begin_section(struct http_parser *p) {
@@ -172,12 +177,6 @@ static struct http_verdict split(struct http_parser *p, const char *first, struc
     if (http_split(request ? HTTP_SPLIT_REQUEST : HTTP_SPLIT_RESPONSE, first, text, s) ||
         s->count != p->lines) {
         return verdict(400, "the header can't be parsed");
-    }
-    for (size_t i = 0; i < s->count; i++) {
-        struct http_verdict v = http_check_field(s->to[i].name, s->to[i].value);
-        if (v.status) {
-            return v;
-        }
     }
     return verdict(0, NULL);
 }

@@ -34,7 +34,7 @@ static inline bool http_byte_is(char c, enum http_class class) {
 bool http_all(struct http_text text, enum http_class class);
 /* The bytes from `from` up to `to`. */
 static inline struct http_text http_slice(struct http_text text, size_t from, size_t to) {
-    return (struct http_text){ text.at + from, to - from };
+    return (struct http_text){ from ? text.at + from : text.at, to - from }; /* at may be NULL */
 }
 /* A string as a slice. */
 struct http_text http_text_of(const char *word);
