@@ -182,6 +182,10 @@ ssize_t packed_read(struct packed *p, const void **bytes, struct err *err) {
     return check_growth(p, err) < 0 ? -1 : (ssize_t)len;
 }
 
+bool packed_ended(const struct packed *p) {
+    return p->ended;
+}
+
 int packed_finish(struct packed *p, char digest[DIGEST_SIZE], struct err *err) {
     const void *bytes;
     ssize_t n;

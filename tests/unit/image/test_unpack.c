@@ -9,9 +9,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/wait.h>
@@ -37,6 +39,7 @@ struct fixture {
 
 static int setup(void **state) {
     struct fixture *f = calloc(1, sizeof *f);
+    signal(SIGPIPE, SIG_IGN); /* helpers may end before they have read all */
     snprintf(f->base, sizeof f->base, "/tmp/paas-test-unpack.XXXXXX");
     assert_non_null(mkdtemp(f->base));
     f->base_fd = open(f->base, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -446,6 +449,20 @@ static void test_a_cut_tar_is_refused(void **state) {
     expect_refused(f, ERR_BAD_IMAGE, "damaged");
 }
 
+static void test_a_tar_without_an_end_is_whole(void **state) {
+    struct fixture *f = *state;
+    char digest[DIGEST_SIZE];
+    ADD(f, .name = "a", .type = '0', .data = "content");
+    f->tar.len = 512 + strlen("content");
+    digest_of(f->tar.data, f->tar.len, digest);
+    assert_int_equal(unpack_bytes(f, &f->tar, digest_hex(digest)), 0);
+    expect_content(f, "a", "content");
+    f->tar.len--;
+    digest_of(f->tar.data, f->tar.len, digest);
+    assert_int_not_equal(unpack_bytes(f, &f->tar, digest_hex(digest)), 0);
+    assert_int_equal(f->err.code, ERR_BAD_IMAGE);
+}
+
 static void test_a_bomb_is_refused(void **state) {
     struct fixture *f = *state;
     char digest[DIGEST_SIZE];
@@ -506,6 +523,26 @@ static void test_garbage_is_refused(void **state) {
     }
 }
 
+static void test_a_full_disk_is_named(void **state) {
+    struct fixture *f = *state;
+    char path[80];
+    snprintf(path, sizeof path, "%s/layer", f->base);
+    if (mount("tmpfs", path, "tmpfs", MS_NOSUID | MS_NODEV, "size=1m") < 0) {
+        skip();
+    }
+    close(f->layer);
+    f->layer = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    assert_int_equal(fchown(f->layer, IDS, IDS), 0);
+    enum { LARGE = 4 << 20 };
+    ADD(f, .name = "large", .type = '0', .size = LARGE);
+    memset(buf_reserve(&f->tar, LARGE), 'x', LARGE);
+    f->tar.len += LARGE;
+    int status = unpack_tar(f);
+    umount2(path, MNT_DETACH);
+    assert_int_equal(status, 1);
+    assert_int_equal(f->err.code, ERR_FULL);
+}
+
 static void test_a_slow_sender_is_ended(void **state) {
     struct fixture *f = *state;
     int tar[2], report[2], status;
@@ -542,10 +579,12 @@ int main(void) {
         T(test_a_sparse_file_keeps_its_size),
         T(test_a_claimed_size_is_refused_at_once),
         T(test_a_cut_tar_is_refused),
+        T(test_a_tar_without_an_end_is_whole),
         T(test_a_bomb_is_refused),
         T(test_many_entries_are_refused),
         T(test_a_wrong_digest_is_refused),
         T(test_garbage_is_refused),
+        T(test_a_full_disk_is_named),
         T(test_a_slow_sender_is_ended),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
