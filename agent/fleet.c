@@ -510,10 +510,10 @@ static void count_end(struct group *g, const struct agent_instance *i, bool aske
     if (!slot) {
         return;
     }
-    slot->last_exit = i->row.last_exit;
     if (i->reason == END_STOPPED) {
-        return;
+        return; /* as it was wanted: nothing to tell of the next one in the slot */
     }
+    slot->last_exit = i->row.last_exit;
     slot->restarts++;
     if (asked) {
         return;

@@ -35,7 +35,7 @@
 
 enum {
     WORKER_READY_MS = 1000, /* a worker that lives this long is taken for well */
-    OTHER_PORT_MS = 500,    /* an app may listen elsewhere first; after this it is named */
+    OTHER_PORT_MS = 300,    /* an app may listen elsewhere first; after this it is named */
     ROTATION_MS = 1000,     /* the longest wait for the proxy's acknowledgement */
     STOP_MARGIN_MS = 2000,  /* paas-init kills at the deadline; past it the cgroup is killed */
     INIT_END_MS = 2000,     /* from the app's end to that of paas-init */
@@ -339,7 +339,7 @@ static void on_verdict(void *data, enum health_verdict verdict, const char *word
 static void watch_health(struct agent_instance *i, enum health_verdict verdict) {
     struct health_options options = {
         .loop = i->host->loop,
-        .port = (int)i->row.port,
+        .port = i->port,
         .interval = i->spec->health.interval,
         .timeout = i->spec->health.timeout,
         .rule = { .unhealthy_after = i->spec->health.unhealthy_after, .healthy_after = 1 },
@@ -367,8 +367,10 @@ static void look_at_listeners(struct agent_instance *i, const struct init_state 
     for (uint32_t n = 0; n < count; n++) {
         const struct init_listener *l = &state->listeners[n];
         bool loopback = launch_is_loopback(l);
-        if (l->port == i->row.port && !loopback) {
+        if (l->port == i->port && !loopback) {
             if (!i->health) {
+                i->row.port = i->port;
+                tell_change(i);
                 watch_health(i, HEALTH_UNKNOWN);
                 set_timer(i, i->spec->health.start - (clock_msec() - i->decided));
             }
@@ -380,14 +382,13 @@ static void look_at_listeners(struct agent_instance *i, const struct init_state 
     if (!other || i->health || i->reason != END_NONE) {
         return;
     }
-    if (local_only && other == i->row.port) {
+    if (local_only && other == i->port) {
         snprintf(i->why, sizeof i->why,
             "it listens on 127.0.0.1:%u only, where nobody can reach it; listen on 0.0.0.0", other);
     } else {
         snprintf(i->why, sizeof i->why,
-            "it listens on port %u, but the platform sends requests to port %" PRId64
-            " (as PORT says)",
-            other, i->row.port);
+            "it listens on port %u, but the platform sends requests to port %d (as PORT says)",
+            other, i->port);
     }
     if (i->row.health[0] == '\0') {
         snprintf(i->row.health, sizeof i->row.health, "listens on port %u", other);
@@ -573,8 +574,8 @@ static void on_timer(uv_timer_t *timer) {
             instance_stop(i, END_HEALTH, why);
         } else {
             char why[sizeof i->why];
-            snprintf(why, sizeof why, "it did not listen on port %" PRId64 " within %" PRId64 " ms",
-                i->row.port, i->spec->health.start);
+            snprintf(why, sizeof why, "it did not listen on port %d within %" PRId64 " ms",
+                i->port, i->spec->health.start);
             instance_stop(i, END_SILENT, why);
         }
         return;
@@ -618,6 +619,7 @@ static struct agent_instance *instance_new(
     i->pidfd = -1;
     str_copy(i->config, sizeof i->config, spec->config);
     i->listens = spec->process && launch_listens(spec->process);
+    i->port = spec->process ? launch_port(spec->process) : 0;
     list_init(&i->link);
     i->timer.data = i;
     uv_timer_init(host->loop, &i->timer);
@@ -643,7 +645,6 @@ struct agent_instance *instance_create(
     memcpy(row->process, spec->process->name, sizeof row->process);
     str_copy(row->node, sizeof row->node, host->node);
     row->release = spec->release->release;
-    row->port = launch_port(spec->process);
     row->created_at = clock_wall_msec();
     row->restarts = spec->restarts;
     if (spec->last_exit) {

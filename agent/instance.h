@@ -75,6 +75,7 @@ struct agent_instance {
     const struct process_spec *spec; /* in the release's configuration, which the owner keeps */
     const struct release_config *release;
     bool listens;
+    int port; /* that it is asked to listen on; the row has it once it does */
     int64_t failures;       /* of the slot, in a row, before this start */
     msec decided;           /* monotonic; when its start was decided */
     msec healthy_since;     /* monotonic; 0 while it is not */

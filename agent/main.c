@@ -21,7 +21,7 @@
 
 static const char usage[] =
     "usage: paas-agent --data DIR --run DIR --node NAME --platform N\n"
-    "       paas-agent --spawner --data DIR --run DIR --platform N [--clear]\n"
+    "       paas-agent --spawner --data DIR --run DIR --platform N [--sweep]\n"
     "\n"
     "Runs the instances of this host, within what the scheduler grants. It is two processes:\n"
     "the agent, without any privilege, and its spawner, root. Both are started by `paas up`,\n"
@@ -32,18 +32,18 @@ static const char usage[] =
     "  --run DIR       the platform's run directory\n"
     "  --node NAME     name of this host\n"
     "  --platform N    number of the platform, 0 to 31\n"
-    "  --clear         destroy all instances of the platform and what the kernel holds for them\n"
+    "  --sweep         destroy all instances of the platform and what the kernel holds for them\n"
     "  --help, --version\n"
     "\n"
-    "example: paas-agent --spawner --clear --data /var/lib/paas --run /run/paas --platform 0\n";
+    "example: paas-agent --spawner --sweep --data /var/lib/paas --run /run/paas --platform 0\n";
 
 struct arguments {
     const char *data, *layers, *run, *node;
     int64_t platform;
-    bool spawner, clear;
+    bool spawner, sweep;
 };
 
-enum { OPTION_LAYERS = 256, OPTION_CLEAR };
+enum { OPTION_LAYERS = 256, OPTION_SWEEP };
 
 static int wrong(const char *why) {
     fprintf(stderr, "error: %s\n%s", why, usage);
@@ -59,7 +59,7 @@ static int parse(int argc, char **argv, struct arguments *a) {
         { "node", required_argument, NULL, 'n' },
         { "platform", required_argument, NULL, 'p' },
         { "spawner", no_argument, NULL, 's' },
-        { "clear", no_argument, NULL, OPTION_CLEAR },
+        { "sweep", no_argument, NULL, OPTION_SWEEP },
         { "help", no_argument, NULL, 'h' },
         { "version", no_argument, NULL, 'v' },
         { 0 },
@@ -88,8 +88,8 @@ static int parse(int argc, char **argv, struct arguments *a) {
         case 's':
             a->spawner = true;
             break;
-        case OPTION_CLEAR:
-            a->clear = true;
+        case OPTION_SWEEP:
+            a->sweep = true;
             break;
         case 'h':
             fputs(usage, stdout);
@@ -137,7 +137,7 @@ static int run_spawner(const struct arguments *a, int socket) {
         .platform = (uint32_t)a->platform,
         .socket = socket,
     };
-    int result = a->clear ? spawner_clear(&options, &err) : spawner_run(&options, &err);
+    int result = a->sweep ? spawner_clear(&options, &err) : spawner_run(&options, &err);
     if (result < 0) {
         log_error("%s", err.text);
         return 1;
@@ -174,7 +174,7 @@ int main(int argc, char **argv) {
     umask(022);
     signal(SIGPIPE, SIG_IGN);
     int passed = loop_listen_fds();
-    if (a.clear) {
+    if (a.sweep) {
         return run_spawner(&a, -1);
     }
     for (int i = 0; i < passed; i++) {

@@ -9,6 +9,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -69,7 +70,9 @@ int idmap_make(int proc, const struct idmap *map, struct err *err) {
         return err_sys(err, errno, "make a user namespace");
     }
     if (pid == 0) {
-        /* It only has to be there; it is killed as soon as the namespace is held. */
+        /* It only has to be there; it is killed as soon as the namespace is held, or with its
+         * maker. */
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
         for (;;) {
             pause();
         }
