@@ -136,7 +136,7 @@ case_exec() {
         /bin/sh -c 'echo started; sleep 60')
     matches "$out" $'CapBnd:\t0000000000000000'
     matches "$out" $'Seccomp:\t2'
-    matches "$out" 'none / overlay'
+    matches "$out" ' / overlay '
     matches "$out" 'exec status 3'
 }
 
@@ -153,10 +153,60 @@ an_instance() { # sets `id` to the one that exists
     [ -n "$id" ] && [ "$(stat -c %s "$work/instances/$id/log.0" 2>/dev/null || echo 0)" -gt 32 ]
 }
 
+# What may happen to a call: where it is made in a start, and a little beyond. The process may be
+# the maker's, the child's on its way, or paas-init's.
+faults='fsopen:error=ENOSYS:when=1 fsconfig:error=EINVAL:when=1 fsconfig:error=ENOSPC:when=6
+fsmount:error=ENOMEM:when=1 open_tree:error=ENOENT:when=1 mount_setattr:error=EINVAL:when=1
+mount_setattr:error=EPERM:when=4 move_mount:error=ELOOP:when=1 move_mount:error=EINVAL:when=5
+openat2:error=EXDEV:when=3 mkdirat:error=ENOSPC:when=3 mkdirat:error=EMFILE:when=150
+pivot_root:error=EINVAL:when=1 umount2:error=EBUSY:when=1 setns:error=EINVAL:when=2
+clone3:error=EAGAIN:when=1 clone3:error=EACCES:when=4 unshare:error=ENOSPC:when=1
+sethostname:error=EPERM:when=1 dup2:error=EBADF:when=4 prctl:error=EPERM:when=45
+capset:error=EPERM:when=1 setresuid:error=EAGAIN:when=1 setgroups:error=EPERM:when=1
+setrlimit:error=EPERM:when=1 sendmsg:error=EPIPE:when=1 sendmsg:error=ENOBUFS:when=6
+sendto:error=EPIPE:when=1 recvfrom:error=EIO:when=1 execveat:error=EACCES:when=1
+bind:error=EADDRINUSE:when=1 listen:error=EIO:when=1 fchownat:error=EROFS:when=2
+fchown:error=EIO:when=1 memfd_create:error=ENOMEM:when=2 eventfd2:error=EMFILE:when=1
+write:error=ENOSPC:when=9 openat:error=EMFILE:when=60 openat:error=EMFILE:when=100
+unlinkat:error=EBUSY:when=2 clone3:signal=KILL:when=3 mkdirat:signal=KILL:when=149
+sendmsg:signal=KILL:when=5 move_mount:signal=KILL:when=4 pivot_root:signal=KILL:when=2
+execveat:signal=KILL:when=1 listen:signal=KILL:when=1 unlinkat:signal=KILL:when=3'
+
+# Whatever goes wrong, it ends in time, with words, and the next start finds a clean machine.
+case_faults() {
+    command -v strace >/dev/null || exit 77
+    local fault status hit=0
+    for fault in $faults; do
+        # Leak checks can't work while traced.
+        ASAN_OPTIONS=detect_leaks=0 timeout 60 strace -f -qq -o "$work/strace" \
+            -e "trace=${fault%%:*}" -e "inject=$fault" "$run" --platform $platform --init "$init" \
+            --store "$work/store" --work "$work/instances" --layer $digest -- /app/probe hello \
+            >"$work/out" 2>&1
+        status=$?
+        [ $status != 124 ] || fail "$fault: it hangs"
+        grep -q 'INJECTED\|SIGKILL' "$work/strace" && hit=$((hit + 1))
+        if [[ $status != 0 && $fault == *error=* ]] && ! grep -q 'sandbox_run: ' "$work/out"; then
+            fail "$fault: no words: $(<"$work/out")"
+        fi
+        rm -rf "${work:?}/instances"/*
+        matches "$(sandbox --sweep --layer $digest -- /app/probe hello)" '^hello$'
+    done
+    echo "$hit of $(wc -w <<<"$faults") faults were met"
+    ((hit * 10 >= $(wc -w <<<"$faults") * 8)) || fail "the faults miss their calls"
+    pgrep -fa -- "--work $work" && fail "processes are left"
+}
+
+# Starts one that stays; sets `maker` and `id`.
+start_one() {
+    "$run" --platform $platform --init "$init" --store "$work/store" --work "$work/instances" \
+        --layer $digest -- /app/probe stay >"$work/out" 2>&1 &
+    maker=$!
+    wait_for an_instance
+}
+
 case_govern() {
     local out
-    sandbox --layer $digest -- /app/probe stay >"$work/out" &
-    wait_for an_instance
+    start_one
     out=$("$govern" paas$platform "$id" $((base + 2)))
     matches "$out" '^governed$'
     wait
@@ -165,10 +215,8 @@ case_govern() {
 
 case_crash() {
     # Its maker dies: the sandbox lives on, and the next maker finds and removes it.
-    sandbox --layer $digest -- /app/probe stay >"$work/out" &
-    wait_for an_instance
-    local lost=$id maker
-    maker=$(pgrep -f -- "--work $work/instances" | head -1)
+    start_one
+    local lost=$id
     kill -9 "$maker"
     wait
     [ -n "$(find /sys/fs/cgroup -path "*/paas$platform/instances/$lost/app")" ] ||

@@ -55,7 +55,7 @@ ln -s usr/bin "$root/sbin"
 rm -rf "$root/bin" && ln -s usr/bin "$root/bin"
 ln -s usr/lib64 "$root/lib64"
 cp "$(command -v busybox)" "$root/usr/bin/busybox"
-for applet in sh stat pgrep head ls cat mount mkdir ln cp chown chmod rm mknod find grep sort id touch tee seq mktemp \
+for applet in sh stat ls cat mount mkdir ln cp chown chmod rm mknod find grep sort id touch tee seq mktemp \
     sleep modprobe switch_root poweroff dirname basename; do
     ln -s busybox "$root/usr/bin/$applet"
 done
