@@ -152,12 +152,14 @@ static int add_release(struct intent *intent, struct app_row *row, struct config
     return prune(intent, row, err);
 }
 
-/* A new release from the present one: with another environment, or only to start anew. */
-static int renew(struct intent *intent, struct app_row *row, int64_t now, struct err *err) {
+/* A new release from the present one with `env` set over its environment; with none it only starts
+ * anew. */
+static int renew(struct intent *intent, struct app_row *row, const struct pairs *env, int64_t now,
+    struct err *err) {
     struct assembly a = { .app = row->name,
         .release = row->last_release + 1,
         .current = current_config(intent, row),
-        .app_env = &row->env };
+        .app_env = env };
     struct config *config = assemble(&a, err);
     return config ? add_release(intent, row, config, now, err) : -1;
 }
@@ -309,7 +311,8 @@ int intent_restart(struct intent *intent, const char *app, int64_t now, struct c
         return -1;
     }
     row->stopped = false;
-    if (renew(intent, row, now, err) < 0) {
+    const struct pairs nothing = { 0 };
+    if (renew(intent, row, &nothing, now, err) < 0) {
         return -1;
     }
     answer(row, row->target, out);
@@ -523,7 +526,7 @@ int intent_env(struct intent *intent, const char *app, const struct env_request 
     for (size_t i = 0; i < request->unset.count; i++) {
         changed = pairs_unset(&row->env, request->unset.items[i]) || changed;
     }
-    if (changed && renew(intent, row, now, err) < 0) {
+    if (changed && renew(intent, row, &row->env, now, err) < 0) {
         return -1;
     }
     answer(row, current_release(row), out);
