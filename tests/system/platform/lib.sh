@@ -1,0 +1,122 @@
+# What tests of a whole platform share: starting one, asking it, ending it, counting what is left.
+# Sourced, not run. SPDX-License-Identifier: Apache-2.0
+#
+# PAAS_BIN is the folder of the programs, EXAMPLES that of the examples (tests/CMakeLists.txt sets
+# both). Every wait is for an event and has a deadline; the platform ends with the test, whatever
+# its result.
+set -u
+: "${PAAS_BIN:?is the folder of the programs}"
+: "${EXAMPLES:?is the folder of the examples}"
+export PATH="$PAAS_BIN:$PATH"
+WORK=$(mktemp -d /tmp/paas-system.XXXXXX)
+chmod 711 "$WORK"
+DATA=$WORK/data
+export PAAS_API=unix:$DATA/run/api.sock
+export NO_COLOR=1
+FAILURES=0
+
+finish() {
+    local status=$?
+    trap - EXIT
+    if [ $status -ne 0 ] || [ $FAILURES -ne 0 ]; then
+        for log in "$DATA"/log/*.log; do
+            [ -f "$log" ] && { echo "--- $log"; tail -n 40 "$log"; }
+        done
+        status=1
+    fi
+    paas down --data "$DATA" >/dev/null 2>&1
+    rm -rf "$WORK"
+    exit $status
+}
+trap finish EXIT
+
+# fail WORDS: says what is wrong; the test goes on and fails at its end.
+fail() {
+    echo "FAILED: $*"
+    FAILURES=$((FAILURES + 1))
+}
+
+# die WORDS: nothing that follows makes sense.
+die() {
+    fail "$@"
+    exit 1
+}
+
+# equal WHAT EXPECTED GOT
+equal() {
+    [ "$2" = "$3" ] || fail "$1: expected \"$2\", got \"$3\""
+}
+
+# contains WHAT TEXT PART
+contains() {
+    case $2 in
+    *"$3"*) ;;
+    *) fail "$1: \"$3\" is not in: $2" ;;
+    esac
+}
+
+# within SECONDS COMMAND…: tries until it succeeds.
+within() {
+    local deadline=$(($(date +%s%N) / 1000000 + $1 * 1000))
+    shift
+    until "$@" >/dev/null 2>&1; do
+        [ $(($(date +%s%N) / 1000000)) -lt $deadline ] || return 1
+        sleep 0.02
+    done
+}
+
+# up [OPTION…]: starts the platform on a free port.
+up() {
+    local try
+    for try in 1 2 3 4 5; do
+        HTTP=127.0.0.1:$((20000 + RANDOM % 20000))
+        paas up --data "$DATA" --http "$HTTP" --detach "$@" >"$WORK/up" 2>&1 && return 0
+        grep -q "Address already in use" "$WORK/up" || break
+    done
+    cat "$WORK/up"
+    die "the platform does not start"
+}
+
+# pid PART: of supervisor, scheduler, agent, spawner or proxy.
+pid() {
+    paas status -o json | jq -r ".pids.$1"
+}
+
+# get APP [PATH]: what a client gets.
+get() {
+    curl -s -m 10 -H "Host: $1.localhost" "http://$HTTP${2:-/}"
+}
+
+# status_of APP [PATH]: the HTTP status that a client gets.
+status_of() {
+    curl -s -m 10 -o /dev/null -w '%{http_code}' -H "Host: $1.localhost" "http://$HTTP${2:-/}"
+}
+
+# answers APP PATTERN: true if the app's answer fits.
+answers() {
+    get "$1" | grep -q "$2"
+}
+
+# healthy APP N: true if exactly N instances are healthy and nothing else of it runs.
+healthy() {
+    [ "$(paas ps "$1" -o json | jq -r '[.[].state] | sort | unique | join(",")')" = healthy ] &&
+        [ "$(paas ps "$1" -o json | jq length)" = "$2" ]
+}
+
+# app NAME: makes the directory of an app from a paas.json on standard input.
+app() {
+    mkdir -p "$WORK/$1"
+    cat >"$WORK/$1/paas.json"
+}
+
+# census: what of ours the kernel and the run directory hold, as numbers.
+census() {
+    local number
+    number=$(sed -n 's/^number=//p;s/^platform=//p' "$DATA/run/supervisor" 2>/dev/null | head -n 1)
+    number=${number:-0}
+    echo "mounts $(wc -l </proc/self/mountinfo)"
+    echo "cgroups $(find /sys/fs/cgroup -type d -path "*paas$number/instances/*" 2>/dev/null | wc -l)"
+    echo "devices $(ls /sys/class/net | grep -c "^p${number}i")"
+    echo "namespaces $(readlink /proc/[0-9]*/ns/net 2>/dev/null | sort -u | wc -l)"
+    echo "processes $(ls -d /proc/[0-9]* | xargs -n1 -I{} sh -c 'grep -sl paas-init {}/comm' | wc -l)"
+}
