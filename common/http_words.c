@@ -160,11 +160,29 @@ bool http_method_idempotent(enum http_method method) {
     }
 }
 
+/* The first field whose name has this length; FIELD_OTHER for a length without one. */
+static const unsigned char first_of_length[] = {
+    [2] = FIELD_TE,
+    [4] = FIELD_HOST,
+    [6] = FIELD_EXPECT,
+    [7] = FIELD_UPGRADE,
+    [8] = FIELD_IF_MATCH,
+    [9] = FIELD_FORWARDED,
+    [10] = FIELD_CONNECTION,
+    [11] = FIELD_TRACEPARENT,
+    [12] = FIELD_CONTENT_TYPE,
+    [13] = FIELD_AUTHORIZATION,
+    [14] = FIELD_CONTENT_LENGTH,
+    [15] = FIELD_X_FORWARDED_FOR,
+    [16] = FIELD_PROXY_CONNECTION,
+    [17] = FIELD_TRANSFER_ENCODING,
+    [19] = FIELD_PROXY_AUTHORIZATION,
+};
+
 enum http_field http_field_of(struct http_text name) {
-    char first = name.len > 0 ? lower(name.at[0]) : '\0';
-    for (int i = FIELD_OTHER + 1; i < FIELD_COUNT; i++) {
-        if (fields[i].name.len == name.len && fields[i].name.at[0] == first &&
-            http_same(fields[i].name, name)) {
+    int i = name.len < sizeof first_of_length ? first_of_length[name.len] : FIELD_OTHER;
+    for (; i != FIELD_OTHER && i < FIELD_COUNT && fields[i].name.len == name.len; i++) {
+        if (http_same(fields[i].name, name)) {
             return i;
         }
     }

@@ -82,31 +82,31 @@ enum http_method {
         METHOD_COUNT
 };
 
-/* Header fields that framing, routing or forwarding must know; `hop` ones end at each hop
- * (RFC 9110 7.6.1). */
+/* Header fields, by the length of their names, that framing, routing or forwarding must know; `hop`
+ * ones end at each hop (RFC 9110 7.6.1). */
 #define HTTP_FIELDS(X)                                                                             \
-    X(HOST, "host", 0)                                                                             \
-    X(CONNECTION, "connection", 1)                                                                 \
-    X(CONTENT_LENGTH, "content-length", 0)                                                         \
-    X(TRANSFER_ENCODING, "transfer-encoding", 1)                                                   \
-    X(CONTENT_TYPE, "content-type", 0)                                                             \
-    X(EXPECT, "expect", 0)                                                                         \
-    X(UPGRADE, "upgrade", 1)                                                                       \
-    X(KEEP_ALIVE, "keep-alive", 1)                                                                 \
-    X(PROXY_CONNECTION, "proxy-connection", 1)                                                     \
-    X(PROXY_AUTHORIZATION, "proxy-authorization", 1)                                               \
     X(TE, "te", 1)                                                                                 \
-    X(TRAILER, "trailer", 1)                                                                       \
-    X(AUTHORIZATION, "authorization", 0)                                                           \
-    X(FORWARDED, "forwarded", 0)                                                                   \
-    X(X_FORWARDED_FOR, "x-forwarded-for", 0)                                                       \
-    X(X_FORWARDED_HOST, "x-forwarded-host", 0)                                                     \
-    X(X_FORWARDED_PROTO, "x-forwarded-proto", 0)                                                   \
-    X(X_REQUEST_ID, "x-request-id", 0)                                                             \
-    X(TRACEPARENT, "traceparent", 0)                                                               \
+    X(HOST, "host", 0)                                                                             \
     X(DATE, "date", 0)                                                                             \
+    X(EXPECT, "expect", 0)                                                                         \
     X(SERVER, "server", 0)                                                                         \
-    X(IF_MATCH, "if-match", 0)
+    X(UPGRADE, "upgrade", 1)                                                                       \
+    X(TRAILER, "trailer", 1)                                                                       \
+    X(IF_MATCH, "if-match", 0)                                                                     \
+    X(FORWARDED, "forwarded", 0)                                                                   \
+    X(CONNECTION, "connection", 1)                                                                 \
+    X(KEEP_ALIVE, "keep-alive", 1)                                                                 \
+    X(TRACEPARENT, "traceparent", 0)                                                               \
+    X(CONTENT_TYPE, "content-type", 0)                                                             \
+    X(X_REQUEST_ID, "x-request-id", 0)                                                             \
+    X(AUTHORIZATION, "authorization", 0)                                                           \
+    X(CONTENT_LENGTH, "content-length", 0)                                                         \
+    X(X_FORWARDED_FOR, "x-forwarded-for", 0)                                                       \
+    X(PROXY_CONNECTION, "proxy-connection", 1)                                                     \
+    X(X_FORWARDED_HOST, "x-forwarded-host", 0)                                                     \
+    X(TRANSFER_ENCODING, "transfer-encoding", 1)                                                   \
+    X(X_FORWARDED_PROTO, "x-forwarded-proto", 0)                                                   \
+    X(PROXY_AUTHORIZATION, "proxy-authorization", 1)
 
 enum http_field {
     FIELD_OTHER,

@@ -85,6 +85,9 @@ static void test_words(void **state) {
         assert_int_equal(http_method_of(http_text_of(http_method_name(m))), m);
     }
     assert_int_equal(http_method_of(http_text_of("get")), METHOD_NONE);
+#define X(id, name, hop) assert_int_equal(http_field_of(http_text_of(name)), FIELD_##id);
+    HTTP_FIELDS(X)
+#undef X
     assert_int_equal(http_field_of(http_text_of("TRANSFER-encoding")), FIELD_TRANSFER_ENCODING);
     assert_int_equal(http_field_of(http_text_of("transfer_encoding")), FIELD_OTHER);
     assert_true(http_method_idempotent(METHOD_DELETE) && !http_method_idempotent(METHOD_POST) &&
