@@ -5,15 +5,20 @@
  *   hostile later PORT TARGET…   as `try`, once somebody has connected to the port
  *   hostile serve ADDRESS:PORT…
  *   hostile spoof SOURCE ADDRESS:PORT
+ *   hostile resolve NAME
+ *   hostile nameserver SERVER ADDRESS
  *
  * `try` prints "TARGET VERDICT" for each, all tried at once and waited for two seconds in all:
  *   connected  answered  refused (by reset or ICMP)  unreachable  denied (no such socket)  silent
  * `serve` answers TCP and UDP with "hello", prints "ready" once it listens, and a line for every
  * UDP packet with its source. `spoof` sends one UDP packet with a source address of its choice.
+ * `resolve` prints the address of a name as the C library finds it. `nameserver` says on port 53 of
+ * SERVER that every name has this ADDRESS.
  */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <netdb.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <stdint.h>
@@ -34,6 +39,7 @@ enum {
     ECHO_REPLY = 0,
     IP_HEADER = 20,
     UDP_HEADER = 8,
+    DNS_HEADER = 12,
 };
 
 struct target {
@@ -290,6 +296,64 @@ static int spoof(const char *source, const char *target) {
     return 0;
 }
 
+/* --- names ------------------------------------------------------------------------------- */
+
+static int resolve(const char *name) {
+    struct addrinfo *found = NULL;
+    struct addrinfo hints = { .ai_family = AF_INET, .ai_socktype = SOCK_STREAM };
+    int failed = getaddrinfo(name, NULL, &hints, &found);
+    if (failed) {
+        printf("%s\n", gai_strerror(failed));
+        return 1;
+    }
+    puts(inet_ntoa(((struct sockaddr_in *)found->ai_addr)->sin_addr));
+    freeaddrinfo(found);
+    return 0;
+}
+
+/* Answers one question in place: an A record for A, nothing for other types. Returns its length. */
+static size_t answer_name(uint8_t *m, size_t len, struct in_addr address) {
+    static const uint8_t record[] = { 0xc0, DNS_HEADER, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4 };
+    size_t at = DNS_HEADER;
+    while (at < len && m[at] != 0) {
+        at += 1u + m[at];
+    }
+    at += 5; /* the root, type, class */
+    if (at > len) {
+        return 0;
+    }
+    int is_a = m[at - 4] == 0 && m[at - 3] == 1;
+    m[2] = 0x81;
+    m[3] = 0x80;
+    memset(m + 6, 0, 6);
+    if (is_a) {
+        m[7] = 1;
+        memcpy(m + at, record, sizeof(record));
+        memcpy(m + at + sizeof(record), &address, sizeof(address));
+        at += sizeof(record) + sizeof(address);
+    }
+    return at;
+}
+
+static _Noreturn void nameserver(const char *server, const char *address) {
+    char text[TEXT_MAX];
+    snprintf(text, sizeof(text), "%s:53", server);
+    int fd = bound_socket(text, SOCK_DGRAM);
+    setvbuf(stdout, NULL, _IOLBF, 0);
+    puts("ready");
+    for (;;) {
+        uint8_t m[1024];
+        struct sockaddr_in from;
+        socklen_t from_len = sizeof(from);
+        ssize_t len = recvfrom(fd, m, sizeof(m) / 2, 0, (void *)&from, &from_len);
+        size_t out =
+            len > DNS_HEADER ? answer_name(m, (size_t)len, parse_address(address).sin_addr) : 0;
+        if (out > 0) {
+            sendto(fd, m, out, 0, (void *)&from, from_len);
+        }
+    }
+}
+
 int main(int argc, char **argv) {
     if (argc > 2 && strcmp(argv[1], "try") == 0) {
         return try_all(argc - 2, argv + 2);
@@ -300,11 +364,17 @@ int main(int argc, char **argv) {
     if (argc > 2 && strcmp(argv[1], "serve") == 0) {
         serve(argc - 2, argv + 2);
     }
+    if (argc == 3 && strcmp(argv[1], "resolve") == 0) {
+        return resolve(argv[2]);
+    }
+    if (argc == 4 && strcmp(argv[1], "nameserver") == 0) {
+        nameserver(argv[2], argv[3]);
+    }
     if (argc == 4 && strcmp(argv[1], "spoof") == 0) {
         return spoof(argv[2], argv[3]);
     }
     fputs("usage: hostile try TARGET… | later PORT TARGET… | serve ADDRESS:PORT… |"
-          " spoof SOURCE ADDRESS:PORT\n",
+          " spoof SOURCE ADDRESS:PORT | resolve NAME | nameserver SERVER ADDRESS\n",
         stderr);
     return 2;
 }
