@@ -299,6 +299,7 @@ static enum call_result reply(
     if (c->conn) {
         struct buf head;
         buf_init(&head, HEAD_MAX);
+        c->head.facts.keep_alive &= conn_can_keep(c->conn);
         put_head(c, content_type, (int64_t)len, &head);
         conn_send(c->conn, buf_str(&head), head.len);
         buf_free(&head);

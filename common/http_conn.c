@@ -104,7 +104,14 @@ size_t conn_queued(const struct http_conn *c) {
     return c->out.len + c->sending.len;
 }
 
-static void flush(struct http_conn *c);
+/* Empties a buffer, and gives its memory back if it is large. */
+static void release(struct buf *b) {
+    if (b->cap > CONN_READ) {
+        buf_free(b);
+    } else {
+        buf_reset(b);
+    }
+}
 
 static void after_progress(struct http_conn *c) {
     touch(c);
@@ -116,7 +123,7 @@ static void after_progress(struct http_conn *c) {
 
 static void on_written(uv_write_t *req, int status) {
     struct http_conn *c = req->data;
-    buf_reset(&c->sending);
+    release(&c->sending);
     if (c->state == CONN_CLOSING) {
         return;
     }
@@ -144,7 +151,7 @@ static void flush(struct http_conn *c) {
         return;
     }
     if (sent == (int)c->out.len) {
-        buf_reset(&c->out);
+        release(&c->out);
         after_progress(c);
         return;
     }
@@ -173,12 +180,17 @@ void conn_send(struct http_conn *c, const void *bytes, size_t len) {
     wake(c);
 }
 
+bool conn_can_keep(const struct http_conn *c) {
+    return c->state == CONN_ANSWER ||
+           (c->state == CONN_BODY && c->parser.head.facts.framing == BODY_NONE);
+}
+
 void conn_finish(struct http_conn *c, bool keep) {
     if (c->state == CONN_CLOSING) {
         return;
     }
     c->full = c->paused = c->eof_is_lost = false;
-    if (keep && c->state == CONN_BODY && c->parser.head.facts.framing == BODY_NONE) {
+    if (keep && c->state == CONN_BODY && conn_can_keep(c)) {
         c->answered = true; /* the end of the request is the next event */
         return;
     }
@@ -189,8 +201,17 @@ void conn_finish(struct http_conn *c, bool keep) {
 
 /* ---- Input ---- */
 
+/* A client that reads no answers has no more requests parsed. */
 static bool wants_input(const struct http_conn *c) {
-    return c->state == CONN_WAIT || c->state == CONN_HEAD || (c->state == CONN_BODY && !c->paused);
+    switch (c->state) {
+    case CONN_WAIT:
+    case CONN_HEAD:
+        return conn_queued(c) <= HTTP_STREAM_HIGH;
+    case CONN_BODY:
+        return !c->paused;
+    default:
+        return false;
+    }
 }
 
 static bool begin_request(struct http_conn *c) {
@@ -334,19 +355,25 @@ static void settle(struct http_conn *c) {
     }
 }
 
+/* Parses what waits; false when nothing of it went. */
+static bool parse_waiting(struct http_conn *c) {
+    size_t used = c->in.len && wants_input(c) ? parse(c, c->in.data, c->in.len) : 0;
+    buf_consume(&c->in, used);
+    if (c->in.len == 0) {
+        release(&c->in);
+    }
+    return used > 0;
+}
+
 /* Goes on as far as the present state allows. */
 static void run(struct http_conn *c) {
-    while (c->in.len && wants_input(c)) {
-        size_t used = parse(c, c->in.data, c->in.len);
-        buf_consume(&c->in, used);
-        if (!used) {
-            break;
-        }
-    }
+    settle(c);
+    do {
+        flush(c);
+    } while (parse_waiting(c));
     if (c->eof && !c->in.len && wants_input(c)) {
         on_eof(c);
     }
-    settle(c);
     flush(c);
     if (c->state == CONN_FLUSH && conn_queued(c) == 0) {
         linger(c);

@@ -101,6 +101,8 @@ struct http_conn *conn_accept(struct conn_group *g, uv_stream_t *listener);
 /* Queues a copy. */
 void conn_send(struct http_conn *c, const void *bytes, size_t len);
 size_t conn_queued(const struct http_conn *c);
+/* Whether an answer that is finished now leaves the connection open: the request is whole. */
+bool conn_can_keep(const struct http_conn *c);
 /* The answer is whole: the next request, or, without `keep`, the end. */
 void conn_finish(struct http_conn *c, bool keep);
 /* Stops and resumes the body. */

@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -90,7 +91,7 @@ static enum call_result echo_path(struct call *c) {
 
 static enum call_result public_page(struct call *c) {
     call_header_set(c, "X-Query", "%s", call_query(c, "q") ? call_query(c, "q") : "none");
-    return call_reply_bytes(c, "text/plain", "hello", 5);
+    return call_reply_bytes(c, "text/plain", "hello!", 6);
 }
 
 static void on_later(uv_timer_t *timer) {
@@ -390,7 +391,9 @@ static void client_bodies(struct world *w) {
     must_have(ask(w, "PUT /raw HTTP/1.1\r\n" H "Content-Length: 3\r\n\r\nabc"), "\r\n\r\nabc");
     char big[1200] = "PUT /raw HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\n\r\n3e9\r\n";
     memset(big + strlen(big), 'a', 1001);
-    must_have(ask(w, big), "HTTP/1.1 413 ");
+    const char *too_big = ask(w, big);
+    must_have(too_big, "HTTP/1.1 413 ");
+    must_have(too_big, "Connection: close\r\n");
     /* A refusal of a body that waits for permission comes instead of the permission. */
     int fd = dial(w);
     say(fd, "PUT /raw HTTP/1.1\r\n" H "Expect: 100-continue\r\nContent-Length: 2000\r\n\r\n");
@@ -517,6 +520,35 @@ static void client_uploads(struct world *w) {
     close(fd);
 }
 
+/* A client that asks and asks and reads nothing is not served on for ever, and loses nothing. */
+static void client_greedy(struct world *w) {
+    enum { ASKED = 20000 };
+    static const char request[] = "GET /public HTTP/1.1\r\n" H "\r\n";
+    int fd = dial(w);
+    fcntl(fd, F_SETFL, O_NONBLOCK);
+    size_t sent = 0, heard = 0, all = ASKED * (sizeof request - 1);
+    int served_when_stuck = 0;
+    for (bool reads = false; heard < ASKED;) {
+        const char *from = request + sent % (sizeof request - 1);
+        ssize_t n = sent < all ? send(fd, from, strlen(from), MSG_NOSIGNAL) : 0;
+        sent += n > 0 ? (size_t)n : 0;
+        if (!reads && n < 0) {
+            struct pollfd p = { .fd = fd, .events = POLLOUT };
+            reads = poll(&p, 1, 300) == 0; /* stuck */
+            served_when_stuck = __atomic_load_n(&w->served, __ATOMIC_RELAXED);
+        }
+        must(reads || sent < all);
+        static char text[65536];
+        while (reads && (n = read(fd, text, sizeof text)) > 0) {
+            for (char *at = text; (at = memchr(at, '!', (size_t)(text + n - at))); at++) {
+                heard++;
+            }
+        }
+    }
+    must(served_when_stuck < ASKED / 2);
+    close(fd);
+}
+
 static void client_crowd(struct world *w) {
     int fds[4];
     for (int i = 0; i < 4; i++) {
@@ -563,6 +595,7 @@ PLAIN_TEST(order)
 PLAIN_TEST(half_close)
 PLAIN_TEST(uploads)
 PLAIN_TEST(tcp)
+PLAIN_TEST(greedy)
 
 static void test_streams(void **state) {
     (void)state;
@@ -638,6 +671,7 @@ int main(void) {
         cmocka_unit_test(test_uploads),
         cmocka_unit_test(test_crowd),
         cmocka_unit_test(test_tcp),
+        cmocka_unit_test(test_greedy),
         cmocka_unit_test(test_sockets),
         cmocka_unit_test(test_openapi),
     };
