@@ -6,6 +6,10 @@
 
 #include "worker.h"
 
+enum {
+    PUT_COPIED = 2048, /* bytes up to which copying is cheaper than one more slice of a write */
+};
+
 int flow_init(struct flow *c, struct proxy_worker *w, const struct flow_events *events,
     void (*timeout)(struct wheel_timer *t)) {
     *c = (struct flow){ .worker = w, .events = events };
@@ -160,6 +164,11 @@ static void add(struct flow *c, char *bytes, size_t len) {
 
 void flow_put(struct flow *c, const char *bytes, size_t len) {
     if (len == 0 || c->closing || c->broken) {
+        return;
+    }
+    if (len <= PUT_COPIED) {
+        memcpy(flow_reserve(c, len), bytes, len);
+        flow_commit(c, len);
         return;
     }
     struct outbox *box = box_of(c);

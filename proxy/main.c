@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <paas/err.h>
@@ -89,17 +90,25 @@ static int parse(int argc, char **argv, struct arguments *a, struct err *err) {
     return 0;
 }
 
+static bool is_listening(int fd) {
+    int listening = 0;
+    socklen_t len = sizeof listening;
+    return getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &len) == 0 && listening;
+}
+
 /* The passed sockets that are ours to serve; others are closed, so that none stays unserved. */
 static size_t take_listeners(int fds[LISTENERS_MAX]) {
     size_t count = 0;
     int passed = loop_listen_fds();
     for (int i = 0; i < passed; i++) {
         const char *name = loop_listen_name(i);
-        if ((name[0] == '\0' || strcmp(name, "http") == 0) && count < LISTENERS_MAX) {
-            fds[count++] = LISTEN_FDS_FIRST + i;
+        int fd = LISTEN_FDS_FIRST + i;
+        bool ours = name[0] == '\0' || strcmp(name, "http") == 0;
+        if (ours && is_listening(fd) && count < LISTENERS_MAX) {
+            fds[count++] = fd;
         } else {
             log_warn("the passed socket %d (\"%s\") is not served", i, name);
-            close(LISTEN_FDS_FIRST + i);
+            close(fd);
         }
     }
     return count;
