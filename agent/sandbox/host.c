@@ -78,21 +78,33 @@ static int compile_filter(enum seccomp_variant variant, struct err *err) {
     return seccomp_compile(variant, &program, err) < 0 ? -1 : seccomp_memfd(&program, err);
 }
 
-int sandbox_network_refresh(
-    struct sandbox_host *host, const struct in_addr *resolvers, size_t n, struct err *err) {
-    struct firewall_spec spec = { .platform = host->platform };
-    if (!host->network) {
-        return 0;
-    }
-    if (n > FIREWALL_RESOLVERS) {
-        return err_set(err, ERR_BAD_VALUE, "too many name servers");
-    }
-    memcpy(spec.resolvers, resolvers, n * sizeof *resolvers);
-    spec.resolver_count = (unsigned)n;
+static int set_firewall(struct sandbox_host *host, struct err *err) {
+    struct firewall_spec spec = { .platform = host->platform, .resolver_count = host->n_resolvers };
+    memcpy(spec.resolvers, host->resolvers, host->n_resolvers * sizeof host->resolvers[0]);
     if (netns_forwarding(&host->net, spec.uplinks, &spec.uplink_count, err) < 0) {
         return -1;
     }
     return firewall_set(&spec, err);
+}
+
+int sandbox_network_refresh(
+    struct sandbox_host *host, const struct in_addr *resolvers, size_t n, struct err *err) {
+    _Static_assert(
+        (int)SANDBOX_RESOLVERS_MAX <= (int)FIREWALL_RESOLVERS, "the firewall takes them all");
+    if (n > SANDBOX_RESOLVERS_MAX) {
+        return err_set(err, ERR_BAD_VALUE, "too many name servers");
+    }
+    memcpy(host->resolvers, resolvers, n * sizeof *resolvers);
+    host->n_resolvers = (uint32_t)n;
+    return host->network ? set_firewall(host, err) : 0;
+}
+
+int host_ensure_firewall(struct sandbox_host *host, struct err *err) {
+    bool present = true;
+    if (host->network && firewall_present(host->platform, &present, err) < 0) {
+        return -1;
+    }
+    return present ? 0 : set_firewall(host, err);
 }
 
 static int open_network(

@@ -16,6 +16,8 @@ struct sandbox_host {
     uint32_t id_base;
     uint32_t agent_uid;
     bool network; /* `net` is open and the firewall is set */
+    uint32_t n_resolvers;
+    struct in_addr resolvers[SANDBOX_RESOLVERS_MAX]; /* let through by the firewall */
     char cgroup[HOST_CGROUP_MAX];
 
     struct features features;
@@ -32,5 +34,8 @@ struct sandbox_host {
     int seccomp_app;  /* sealed programs, see seccomp.h */
     int seccomp_exec;
 };
+
+/* Puts the firewall back where someone has flushed it: no instance starts without. */
+int host_ensure_firewall(struct sandbox_host *host, struct err *err);
 
 #endif

@@ -156,9 +156,10 @@ int rootfs_open_layer(struct rootfs *r, uint32_t index, int userns, struct err *
     return 0;
 }
 
-/* Layers are unpacked without privilege, so their marks are user.overlay.*; this also turns off
- * redirects, which an image could use to show what is hidden. */
-#define MARKS "userxattr"
+/* Nothing in a layer may point at other data: of overlayfs's marks, an image has whiteouts alone.
+ */
+#define NO_REDIRECTS "nofollow"
+#define NO_METACOPY "off"
 #define UPPER "/" NS_WRITABLE "/upper"
 #define WORK "/" NS_WRITABLE "/work"
 
@@ -170,7 +171,8 @@ static int configure(struct rootfs *r, int context, struct err *err) {
     }
     if (fsconfig(context, FSCONFIG_SET_STRING, "upperdir", UPPER, 0) < 0 ||
         fsconfig(context, FSCONFIG_SET_STRING, "workdir", WORK, 0) < 0 ||
-        fsconfig(context, FSCONFIG_SET_FLAG, MARKS, NULL, 0) < 0) {
+        fsconfig(context, FSCONFIG_SET_STRING, "redirect_dir", NO_REDIRECTS, 0) < 0 ||
+        fsconfig(context, FSCONFIG_SET_STRING, "metacopy", NO_METACOPY, 0) < 0) {
         return err_sys(err, errno, "configure overlay");
     }
     return 0;
@@ -216,7 +218,8 @@ static int mount_by_path(struct rootfs *r, struct err *err) {
     struct buf options;
     buf_init(&options, MOUNT_OPTIONS_MAX);
     int result = attach_layers(r, &options, err);
-    buf_printf(&options, ",upperdir=" UPPER ",workdir=" WORK "," MARKS);
+    buf_puts(&options,
+        ",upperdir=" UPPER ",workdir=" WORK ",redirect_dir=" NO_REDIRECTS ",metacopy=" NO_METACOPY);
     if (result == 0 && options.failed) {
         result = err_set(err, ERR_TOO_LARGE, "too many layers");
     } else if (result == 0 &&

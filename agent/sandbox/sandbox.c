@@ -115,7 +115,7 @@ static int take_network(struct start *s, struct err *err) {
 }
 
 static int make_late(struct start *s, struct err *err) {
-    if (s->host->network && take_network(s, err) < 0) {
+    if (host_ensure_firewall(s->host, err) < 0 || (s->host->network && take_network(s, err) < 0)) {
         return -1;
     }
     uint32_t ids = sandbox_ids(s->host->id_base, s->spec->slot);

@@ -80,7 +80,9 @@ struct sandbox_host_options {
 struct sandbox_host *sandbox_host_open(const struct sandbox_host_options *options, struct err *err);
 
 /* Looks again where the machine's default routes lead and writes the firewall anew, for the name
- * servers given: call it when routes or resolvers may have changed. */
+ * servers given: call it when routes or resolvers may have changed, and now and then, as others may
+ * flush all rules. A start looks whether the rules are there, and writes them if not. About 1 ms.
+ */
 int sandbox_network_refresh(
     struct sandbox_host *host, const struct in_addr *resolvers, size_t n, struct err *err);
 
