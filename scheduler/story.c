@@ -30,17 +30,8 @@ static void tell_of_start(struct scheduler *s, const struct instance *instance) 
 
 static void tell_of_end(struct scheduler *s, const struct instance *instance) {
     const struct last_exit *end = &instance->last_exit;
-    char message[sizeof(end->detail) + 64];
-    const char *between = end->detail[0] ? ": " : "";
-    if (end->signal[0]) {
-        snprintf(message, sizeof(message), "%s%s%s", end->signal, between, end->detail);
-    } else if (end->code >= 0) {
-        snprintf(
-            message, sizeof(message), "exit code %d%s%s", (int)end->code, between, end->detail);
-    } else {
-        snprintf(message, sizeof(message), "%s", end->detail);
-    }
-    tell(s, instance, "instance-ended", end_reason_names[end->reason], message);
+    tell(s, instance, "instance-ended", end_reason_names[end->reason],
+        end->detail[0] ? end->detail : end->signal);
 }
 
 static void tell_of_state(struct scheduler *s, const struct instance *instance) {

@@ -91,17 +91,9 @@ static void describe_end(
         snprintf(text, size, "%s %s", action->process, words);
         return;
     }
-    const struct last_exit *end = &instance->last_exit;
-    if (action->reason == END_EXITED && end->code >= 0) {
-        snprintf(text, size, "%s exited with code %d%s%s", instance->slot, (int)end->code,
-            end->detail[0] ? ": " : "", end->detail);
-    } else if (action->reason == END_SIGNALED && end->signal[0]) {
-        snprintf(text, size, "%s was ended by %s%s%s", instance->slot, end->signal,
-            end->detail[0] ? ": " : "", end->detail);
-    } else {
-        snprintf(text, size, "%s %s%s%s", instance->slot, words, end->detail[0] ? ": " : "",
-            end->detail);
-    }
+    /* The node's words, with figures, say more than the reason does. */
+    const char *detail = instance->last_exit.detail;
+    snprintf(text, size, "%s %s", instance->slot, detail[0] ? detail : words);
 }
 
 static void describe(
