@@ -435,7 +435,7 @@ static void converge_group(struct group *g, msec now, msec *next) {
             break;
         case CONVERGE_STOP:
             instance_stop(who[actions[n].index], END_STOPPED,
-                g->granted ? "fewer are wanted" : "its release is not wanted any more");
+                g->granted ? "was stopped: fewer are wanted" : "was stopped: its release is not wanted any more");
             break;
         case CONVERGE_FREEZE:
         case CONVERGE_THAW:

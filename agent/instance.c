@@ -197,7 +197,7 @@ static void on_end(struct agent_instance *i, const struct init_exit *end) {
     } else {
         i->row.last_exit = (struct last_exit){ .code = -1 };
         if (i->reason == END_NONE) {
-            set_end(i, END_UNKNOWN, "it ended without leaving an exit record");
+            set_end(i, END_UNKNOWN, "ended without leaving an exit record");
         }
     }
     conclude(i, true);
@@ -330,7 +330,7 @@ static void on_verdict(void *data, enum health_verdict verdict, const char *word
         enter_rotation(i);
     } else if (verdict == HEALTH_BAD && i->phase == PHASE_SERVE) {
         char why[sizeof i->why];
-        snprintf(why, sizeof why, "its health check failed %" PRId64 " times: %s",
+        snprintf(why, sizeof why, "failed its health check %" PRId64 " times: %s",
             i->spec->health.unhealthy_after, words);
         instance_stop(i, END_HEALTH, why);
     }
@@ -384,10 +384,10 @@ static void look_at_listeners(struct agent_instance *i, const struct init_state 
     }
     if (local_only && other == i->port) {
         snprintf(i->why, sizeof i->why,
-            "it listens on 127.0.0.1:%u only, where nobody can reach it; listen on 0.0.0.0", other);
+            "listens on 127.0.0.1:%u only, where nobody can reach it; listen on 0.0.0.0", other);
     } else {
         snprintf(i->why, sizeof i->why,
-            "it listens on port %u, but the platform sends requests to port %d (as PORT says)",
+            "listens on port %u, but the platform sends requests to port %d (as PORT says)",
             other, i->port);
     }
     if (i->row.health[0] == '\0') {
@@ -569,12 +569,12 @@ static void on_timer(uv_timer_t *timer) {
             instance_stop(i, END_PORT, why);
         } else if (i->health) {
             char why[sizeof i->why];
-            snprintf(why, sizeof why, "it was not healthy within %" PRId64 " ms: %s",
+            snprintf(why, sizeof why, "was not healthy within %" PRId64 " ms: %s",
                 i->spec->health.start, i->row.health);
             instance_stop(i, END_HEALTH, why);
         } else {
             char why[sizeof i->why];
-            snprintf(why, sizeof why, "it did not listen on port %d within %" PRId64 " ms",
+            snprintf(why, sizeof why, "did not listen on port %d within %" PRId64 " ms",
                 i->port, i->spec->health.start);
             instance_stop(i, END_SILENT, why);
         }
@@ -698,7 +698,7 @@ static void go_on(struct agent_instance *i) {
     case INSTANCE_STOPPED:
     case INSTANCE_FAILED:
         if (i->reason == END_NONE) {
-            set_end(i, END_STOPPED, "it was on its way out");
+            set_end(i, END_STOPPED, "was on its way out");
         }
         ask_to_end(i);
         return;
@@ -739,7 +739,7 @@ int instance_signal(struct agent_instance *i, int signal, struct err *err) {
         return err_set(err, ERR_CONFLICT, "%s (%s) does not run", i->row.slot, i->row.id);
     }
     if (signal == SIGKILL && i->reason == END_NONE) {
-        set_end(i, END_KILLED, "an operator killed it");
+        set_end(i, END_KILLED, "was killed by an operator");
     }
     return init_link_signal(i->init, signal, err);
 }
