@@ -16,6 +16,7 @@ enter_lab() {
         LAB_INSIDE=yes exec unshare --mount --net --propagation private "$0" "$@"
     fi
     scratch=$(mktemp -d)
+    chmod 755 "$scratch"
     mkdir -p /run/netns
     mount -t tmpfs lab /run/netns # names of namespaces that nobody else sees
     trap end EXIT
