@@ -96,7 +96,7 @@ static int set_one(
 /* The data was written with other ids. */
 static int move_data(const struct places *places, uint32_t id_base, struct err *err) {
     CLEANUP_FD int data = open(places->data, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (data < 0 || (file_remove_tree(data, "agent/layers", err) < 0)) {
+    if (data < 0 || (file_remove_tree(data, "layers", err) < 0)) {
         return data < 0 ? err_sys(err, errno, "opening %s", places->data) : -1;
     }
     for (size_t i = 0; i < sizeof owned / sizeof *owned; i++) {

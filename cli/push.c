@@ -7,9 +7,11 @@
  */
 #include "push.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <paas/rest.h>
 #include <paas/str.h>
@@ -137,6 +139,24 @@ static void take_manifest(struct push *p) {
     json_defaults(&manifest_json, &p->manifest);
 }
 
+/* A command by a path within the app's files that is not among them would fail on every host. */
+static int check_commands(const struct push *p, const char *dir, struct err *err) {
+    const struct process_spec *specs = p->request.processes.items;
+    for (size_t i = 0; i < p->request.processes.count; i++) {
+        const char *program = specs[i].command.count ? specs[i].command.items[0] : "";
+        char path[PATH_MAX];
+        bool own = str_starts(program, "./") || str_starts(program, "/app/");
+        const char *name = program + (program[0] == '.' ? strlen("./") : strlen("/app/"));
+        if (own && snprintf(path, sizeof path, "%s/%s", dir, name) < (int)sizeof path &&
+            access(path, F_OK) < 0) {
+            err_set(err, ERR_COMMAND_MISSING, "%s can't start %s: there is no %s", specs[i].name,
+                program, path);
+            return err_hint(err, "build it first, or correct the command");
+        }
+    }
+    return 0;
+}
+
 static int read_source(struct push *p, struct err *err) {
     const struct options *options = &p->cli->options;
     const char *image = options_value(options, "image"), *path = options_value(options, "path");
@@ -161,7 +181,7 @@ static int read_source(struct push *p, struct err *err) {
     fprintf(stderr, "%s: %s, stack %s%s%s\n", p->app, source.file, stack_names[p->request.stack],
         p->request.processes.count && first->command.count ? ", starts " : "",
         p->request.processes.count && first->command.count ? first->command.items[0] : "");
-    return bundle_directory(path, &p->bundle, err);
+    return check_commands(p, path, err) < 0 ? -1 : bundle_directory(path, &p->bundle, err);
 }
 
 /* ---- The steps ---- */

@@ -25,11 +25,12 @@ struct following {
     msec began, listened; /* listened: 0 before */
     int shown;
     char ended[ID_SIZE]; /* the last instance of the release that ended */
+    char *detail;        /* the app's last lines, where the event had them; owned */
     bool failed;
     struct err *err;
 };
 
-/* Prints `detail`'s lines, or asks for the last lines of the instance that failed. */
+/* Prints the lines of a text. */
 static void quote_lines(const struct following *f, const char *text) {
     char *copy = strdup(text), *rest = copy, *line;
     while (rest && (line = strsep(&rest, "\n"))) {
@@ -70,16 +71,43 @@ static void on_listening(struct following *f, const struct event *event, const c
 }
 
 static void on_failed(struct following *f, const struct event *event) {
-    const char *instance = event->instance[0] ? event->instance : f->ended;
     f->failed = true;
-    if (event->detail && event->detail[0]) {
-        quote_lines(f, event->detail);
-    } else if (instance[0]) {
-        quote_log(f, instance);
+    if (event->instance[0]) {
+        snprintf(f->ended, sizeof f->ended, "%s", event->instance);
     }
+    f->detail = event->detail && event->detail[0] ? strdup(event->detail) : NULL;
     err_set(f->err, err_by_name(event->code), "v%" PRId64 " of %s did not start%s%s",
         f->change->release, f->change->app, event->message && event->message[0] ? ": " : "",
         event->message ? event->message : "");
+}
+
+/* Says which release serves instead, between what happened and why. */
+static void add_serving(const struct following *f) {
+    char path[CLIENT_PATH_MAX], text[ERR_TEXT_MAX];
+    struct app_summary app;
+    struct client *c = cli_client(f->cli, NULL);
+    snprintf(path, sizeof path, "/v1/apps/%s", f->change->app);
+    if (!c || client_get(c, path, &app_summary_json, &app, NULL) < 0) {
+        return;
+    }
+    if (app.release > 0 && app.release != f->change->release) {
+        const char *why = strstr(f->err->text, ": ");
+        int what = why ? (int)(why - f->err->text) : (int)strlen(f->err->text);
+        snprintf(text, sizeof text, "%.*s; v%" PRId64 " still serves%s", what, f->err->text,
+            app.release, why ? why : "");
+        memcpy(f->err->text, text, sizeof text);
+    }
+    json_free(&app_summary_json, &app);
+}
+
+/* After the stream: other requests may run again. */
+static void report_failure(struct following *f) {
+    if (f->detail) {
+        quote_lines(f, f->detail);
+    } else if (f->ended[0]) {
+        quote_log(f, f->ended);
+    }
+    add_serving(f);
 }
 
 /* False when this was the last event. */
@@ -148,6 +176,10 @@ int rollout_follow(
         err_wrap(err, "stopped waiting, the work goes on");
         err_hint(err, "paas events %s -f", change->app);
     }
+    if (f.failed) {
+        report_failure(&f);
+    }
+    free(f.detail);
     msec now = clock_msec();
     out->start = (f.listened ? f.listened : now) - f.began;
     out->healthy = now - (f.listened ? f.listened : now);
