@@ -21,6 +21,7 @@ struct core;
 enum {
     CORE_NODES_MAX = 10000,       /* what the placement's linear scan was judged for */
     CORE_NODE_LOST_MS = 5000,     /* without a report: four heartbeats of 1 s missed */
+    CORE_LATE_MS = 500,           /* a step later than its deadline by this: we were not there */
     CORE_SETTLE_MS = 5000,        /* one lease: a new scheduler waits so long for known nodes */
     CORE_ROLLOUT_MS = 600000,     /* without progress a rollout has failed */
     CORE_ROUTES_WAIT_MS = 5000,   /* for a node's proxy that is away; it reads them when back */

@@ -5,7 +5,11 @@
 #include <string.h>
 
 struct core *core_create(void) {
-    return calloc(1, sizeof(struct core));
+    struct core *c = calloc(1, sizeof(*c));
+    if (c) {
+        c->due = INT64_MAX;
+    }
+    return c;
 }
 
 void core_destroy(struct core *c) {
@@ -29,6 +33,27 @@ void core_destroy(struct core *c) {
     free(c);
 }
 
+static int64_t earlier(int64_t a, int64_t b) {
+    return a < b ? a : b;
+}
+
+/* Whoever is late itself has no right to call others late: a machine that was paused, or a loop
+ * that hung, gives every node and rollout the time back for which nobody could be heard. */
+static void forgive_lateness(struct core *c, int64_t last_step) {
+    if (c->now - c->due < CORE_LATE_MS) {
+        return;
+    }
+    int64_t late = c->now - last_step;
+    for (size_t i = 0; i < c->node_count; i++) {
+        c->nodes[i]->reported_at = earlier(c->nodes[i]->reported_at + late, c->now);
+    }
+    for (size_t i = 0; i < c->app_count; i++) {
+        struct rollout *rollout = &c->apps[i]->rollout;
+        rollout->progress_at = earlier(rollout->progress_at + late, c->now);
+    }
+    c->led_at = earlier(c->led_at + late, c->now);
+}
+
 int core_step(
     struct core *c, const struct core_event *event, int64_t now, struct core_actions *out) {
     out->count = 0;
@@ -39,6 +64,7 @@ int core_step(
         c->now = before;
         return -1;
     }
+    forgive_lateness(c, before);
     leases_expire(c);
     for (size_t i = 0; c->settled && i < c->app_count; i++) {
         struct app *app = c->apps[i];
@@ -48,10 +74,11 @@ int core_step(
         }
     }
     emit_wishes(c, out);
-    for (size_t i = 0; i < c->app_count; i++) {
+    for (size_t i = 0; c->settled && i < c->app_count; i++) {
         rollout_judge(c, c->apps[i]);
     }
     emit_verdicts(c, out);
+    c->due = core_deadline(c);
     return 0;
 }
 

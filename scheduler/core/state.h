@@ -82,6 +82,7 @@ struct node {
 
 struct core {
     int64_t now;
+    int64_t due; /* core_deadline() after the last step */
     int64_t term, heard_term;
     int64_t led_at; /* when the term was taken */
     int64_t revision;

@@ -379,6 +379,23 @@ static void a_lost_node_s_instances_move_and_a_lone_node_keeps_its_own(void **st
     world_end(&w);
 }
 
+static void a_scheduler_that_was_paused_calls_nobody_lost(void **state) {
+    struct world w;
+    struct world_app a;
+    (void)state;
+    serve(&w, &a, 2);
+    report(&w, "n2", true, "");
+    world_clear(&w);
+    world_time(&w, 600000); /* ten minutes in which nothing could be heard */
+    SAYS(&w, "");
+    w.now += 1000;
+    report(&w, "n1", false, "");
+    SAYS(&w, "");
+    world_time(&w, core_deadline(w.core)); /* the other one stays silent */
+    SAYS(&w, "lost n2\n");
+    world_end(&w);
+}
+
 static void a_new_scheduler_starts_from_the_grants_in_force(void **state) {
     struct world w;
     struct world_app a;
@@ -463,6 +480,7 @@ int main(void) {
         cmocka_unit_test(destroy_takes_grants_and_routes),
         cmocka_unit_test(instances_spread_and_shrink_evenly),
         cmocka_unit_test(a_lost_node_s_instances_move_and_a_lone_node_keeps_its_own),
+        cmocka_unit_test(a_scheduler_that_was_paused_calls_nobody_lost),
         cmocka_unit_test(a_new_scheduler_starts_from_the_grants_in_force),
         cmocka_unit_test(a_higher_term_is_overbid_before_anything_is_granted),
         cmocka_unit_test(a_full_action_list_goes_on_in_the_next_step),
