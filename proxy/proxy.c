@@ -52,12 +52,13 @@ struct proxy {
     size_t ack_count;
     struct stream_point routes_at;
     uint64_t routes_serial; /* 0: told */
-    bool routes_known, accepting, stopping, cut;
+    bool routes_known, accepting, stopping, cut, ended;
 
     uv_timer_t accept_timer, demand_timer, drain_timer;
     uv_async_t notice;
     _Atomic bool held;
     int64_t told_activity;
+    bool status_missed; /* its socket could not be bound */
     uv_mutex_t suspects_lock;
     char suspects[SUSPECTS_MAX][ID_SIZE];
     size_t suspect_count;
@@ -209,9 +210,14 @@ static void say_demand(struct proxy *p) {
     }
 }
 
+static void open_status(struct proxy *p);
+
 /* Load is looked at only when some worker did something since. */
 static void on_demand_timer(uv_timer_t *timer) {
     struct proxy *p = timer->data;
+    if (p->status_missed && !p->stopping) {
+        open_status(p);
+    }
     int64_t activity = 0;
     for (unsigned i = 0; i < p->worker_count; i++) {
         activity += atomic_load_explicit(&p->workers[i].activity, memory_order_relaxed);
@@ -357,17 +363,31 @@ static int start_workers(struct proxy *p, struct err *err) {
     return 0;
 }
 
+/* Metrics are worth a warning, not the service: the socket may still be a predecessor's. */
+static void open_status(struct proxy *p) {
+    char own[256];
+    struct err err;
+    snprintf(own, sizeof own, "%s/proxy/proxy.sock", p->options.run);
+    struct status_options options = { p->loop, p, p->fleet, &p->watch, own, p->options.platform };
+    p->status = status_open(&options, &err);
+    if (!p->status && !p->status_missed) {
+        log_warn("no metrics yet: %s", err.text);
+    }
+    p->status_missed = p->status == NULL;
+}
+
 static int open_parts(struct proxy *p, struct err *err) {
-    char agent[256], api[256], own[256];
+    char agent[256], api[256];
     snprintf(agent, sizeof agent, "%s/agent/local.sock", p->options.run);
     snprintf(api, sizeof api, "%s/api.sock", p->options.run);
-    snprintf(own, sizeof own, "%s/proxy/proxy.sock", p->options.run);
     p->agent = local_agent_open(p->loop, agent, &agent_events, p, err);
     struct routes_feed_options feed = { p->loop, p, api, p->options.data };
     p->feed = p->agent ? routes_feed_open(&feed, err) : NULL;
-    struct status_options status = { p->loop, p, p->fleet, &p->watch, own, p->options.platform };
-    p->status = p->feed ? status_open(&status, err) : NULL;
-    return p->status ? 0 : -1;
+    if (!p->feed) {
+        return -1;
+    }
+    open_status(p);
+    return 0;
 }
 
 static void make_handles(struct proxy *p) {
@@ -407,6 +427,15 @@ struct proxy *proxy_create(uv_loop_t *loop, const struct proxy_options *options,
 
 /* ---- End ---- */
 
+static void close_parts(struct proxy *p) {
+    local_agent_close(p->agent);
+    routes_feed_close(p->feed);
+    status_close(p->status);
+    p->agent = NULL;
+    p->feed = NULL;
+    p->status = NULL;
+}
+
 static void on_drain_timer(uv_timer_t *timer) {
     struct proxy *p = timer->data;
     log_warn("requests are still in flight after %d ms: they are cut", DRAIN_TIMEOUT);
@@ -423,13 +452,14 @@ void proxy_stop(struct proxy *p) {
     }
     log_info("stopping: what is in flight is finished");
     p->stopping = true;
+    close_parts(p); /* sockets and the agent are the next proxy's from now on */
     post_all(p, MAIL_DRAIN, NULL, 0);
     uv_timer_start(&p->drain_timer, on_drain_timer, DRAIN_TIMEOUT, 0);
 }
 
 /* Lets the loop end when the last worker has ended its own. */
 static void on_workers_done(struct proxy *p) {
-    if (!p->stopping || !p->feed) {
+    if (!p->stopping || p->ended) {
         return;
     }
     for (unsigned i = 0; i < p->worker_count; i++) {
@@ -437,12 +467,7 @@ static void on_workers_done(struct proxy *p) {
             return;
         }
     }
-    local_agent_close(p->agent);
-    routes_feed_close(p->feed);
-    status_close(p->status);
-    p->agent = NULL;
-    p->feed = NULL;
-    p->status = NULL;
+    p->ended = true;
     uv_close((uv_handle_t *)&p->accept_timer, NULL);
     uv_close((uv_handle_t *)&p->demand_timer, NULL);
     uv_close((uv_handle_t *)&p->drain_timer, NULL);
