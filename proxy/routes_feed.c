@@ -168,32 +168,42 @@ static void on_lost(void *data, const struct err *err) {
 
 /* ---- Begin and end ---- */
 
+/* The table of a kept snapshot; NULL with *err when it is damaged or cut. */
+static struct route_table *table_of_file(const struct buf *text, struct err *err) {
+    const char *lines = text->data;
+    size_t len = text->len, refused;
+    struct http_text line;
+    struct snapshot_head head;
+    if (!stream_next_line(&lines, &len, &line)) {
+        err_set(err, ERR_BAD_VALUE, "it is cut");
+        return NULL;
+    }
+    if (json_decode(&snapshot_head_json, line.at, line.len, &head, err) < 0) {
+        return NULL;
+    }
+    struct route_table *t = route_table_build(lines, len, false, &refused, err);
+    if (t && (int64_t)(t->count + refused) != head.count) {
+        err_set(err, ERR_BAD_VALUE, "it is cut");
+        route_table_unref(t);
+        return NULL;
+    }
+    return t;
+}
+
 /* Publishes what the last run kept. Whatever is wrong with the file, the scheduler will tell. */
 static void load_file(struct routes_feed *f) {
     struct buf text;
     struct err err = { .code = ERR_OK };
-    struct snapshot_head head;
-    size_t refused = 0;
     buf_init(&text, STREAM_SNAPSHOT_MAX);
     int dir = open(f->data, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    if (dir < 0 || file_read_whole(dir, file_name, &text, &err) < 0) {
-        if (err.code != ERR_NOT_FOUND) {
-            log_warn("the kept routes can't be read: %s", err.text);
-        }
-    } else {
-        const char *lines = text.data;
-        size_t len = text.len;
-        struct http_text line;
-        struct route_table *table = NULL;
-        if (stream_next_line(&lines, &len, &line) &&
-            json_decode(&snapshot_head_json, line.at, line.len, &head, &err) == 0) {
-            table = route_table_build(lines, len, false, &refused, &err);
-        }
+    if (dir >= 0 && file_read_whole(dir, file_name, &text, &err) == 0) {
+        struct route_table *table = table_of_file(&text, &err);
         if (table) {
             proxy_publish_routes(f->proxy, table, (struct stream_point){ 0, 0 });
-        } else {
-            log_warn("the kept routes can't be used: %s", err.text);
         }
+    }
+    if (err.code != ERR_OK && err.code != ERR_NOT_FOUND) {
+        log_warn("the kept routes can't be used: %s", err.text);
     }
     file_close(&dir);
     buf_free(&text);
