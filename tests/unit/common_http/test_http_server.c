@@ -50,7 +50,7 @@ struct world {
     struct call *pending;
     int gone, served, last_status;
     size_t streamed, body_bytes;
-    bool body_ended;
+    bool body_ended, paused;
     uv_timer_t later;
     int tcp_port;
 };
@@ -113,6 +113,8 @@ static void on_gone(struct call *c, void *data) {
     struct world *w = data;
     w->gone++;
     w->pending = NULL;
+    w->paused = false;
+    uv_timer_stop(&w->later);
 }
 
 static enum call_result wait_for_ever(struct call *c) {
@@ -157,16 +159,19 @@ static enum call_result get_flood(struct call *c) {
 
 static void on_resume(uv_timer_t *timer) {
     struct world *w = timer->data;
+    w->paused = false;
     call_body_resume(w->pending);
 }
 
 static void on_upload(struct call *c, void *data, const char *bytes, size_t len) {
     struct world *w = data;
     (void)bytes;
+    must(!w->paused);
     bool first = w->body_bytes == 0;
     w->body_bytes += len;
     if (first) {
         w->pending = c;
+        w->paused = true;
         call_body_pause(c);
         uv_timer_start(&w->later, on_resume, 20, 0);
     }
@@ -507,6 +512,10 @@ static void client_uploads(struct world *w) {
         }
     }
     must_have(hear(fd, "bytes"), "\r\n\r\n4194304 bytes");
+    /* What came in the same read waits as well while the body is paused. */
+    say(fd, "PUT /upload HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\n\r\n"
+            "3\r\nabc\r\n3\r\ndef\r\n0\r\n\r\n");
+    must_have(hear(fd, "bytes"), "\r\n\r\n6 bytes");
     /* One that is cut is never said to be whole. */
     w->body_ended = false;
     say(fd, "PUT /upload HTTP/1.1\r\n" H "Content-Length: 100\r\n\r\nabc");

@@ -251,6 +251,7 @@ static void test_snapshots(void **state) {
     /* What is not newer is not even sent. */
     set(w, 1, 1, 1, "old\n");
     set(w, 0, 9, 1, "old\n");
+    assert_int_equal(feed_point(w->snapshots).revision, 2);
     set(w, 2, 0, 1, "new\n");
     RUN_UNTIL(w->snapshots_heard == 3)
     assert_string_equal(buf_str(&w->heard), "new\n");
@@ -408,6 +409,20 @@ static struct http_fetch *stuck(struct world *w, const char *url) {
     return http_fetch_start(w->client, &o, &w->err);
 }
 
+/* One that has the newest already is sent nothing until there is a newer one. */
+static void test_newcomer_who_knows(void **state) {
+    struct world *w = *state;
+    set(w, 1, 5, 1, "five\n");
+    struct http_fetch *f = stuck(w, "http://paas/snapshots?watch&after=1.5");
+    RUN_UNTIL(w->opened)
+    http_resume(f);
+    run_for(w, 100);
+    assert_null(strstr(buf_str(&w->heard), "five"));
+    set(w, 1, 6, 1, "six\n");
+    RUN_UNTIL(strstr(buf_str(&w->heard), "six"))
+    http_cancel(f);
+}
+
 /* One that lags is sent the newest snapshot and not all. */
 static void test_lagging_snapshots(void **state) {
     struct world *w = *state;
@@ -483,6 +498,7 @@ int main(void) {
         TEST(test_lines),
         TEST(test_once),
         TEST(test_close_inside),
+        TEST(test_newcomer_who_knows),
         TEST(test_lagging_snapshots),
         TEST(test_lagging_lines),
         TEST(test_plain_get),
