@@ -1,5 +1,6 @@
 /* Control groups, what both back ends share. SPDX-License-Identifier: Apache-2.0 */
 #include "cgroup.h"
+#include "ns.h"
 
 #include <paas/clock.h>
 #include <paas/file.h>
@@ -9,9 +10,11 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -218,11 +221,21 @@ void cgroup_close(struct sandbox_cgroups *c) {
     }
 }
 
-int cgroup_hide(const struct sandbox_cgroups *c, struct err *err) {
-    for (int i = 0; i < CGROUP_V1 && c->tasks[i] >= 0; i++) {
+static int enter_v1(const struct sandbox_cgroups *c, struct err *err) {
+    for (int i = 0; i < CGROUP_V1; i++) {
         if (write(c->tasks[i], "0", 1) != 1) {
             return err_sys(err, errno, "enter cgroup instances");
         }
+    }
+    return 0;
+}
+
+int cgroup_hide(const struct sandbox_cgroups *c, int namespace, struct err *err) {
+    if (namespace >= 0) {
+        return setns(namespace, CLONE_NEWCGROUP) < 0 ? err_sys(err, errno, "setns") : 0;
+    }
+    if (c->backend == &cgroup_v1 && enter_v1(c, err) < 0) {
+        return -1;
     }
     return unshare(CLONE_NEWCGROUP) < 0 ? err_sys(err, errno, "unshare") : 0;
 }
@@ -247,13 +260,70 @@ void cgroup_app_close(struct cgroup_app *app) {
     }
 }
 
-int cgroup_make(const struct sandbox_cgroups *c, const char *id, struct err *err) {
+/* In the helper process: makes the namespace, says so, and waits to be killed. */
+_Noreturn static void bear_namespace(int said) {
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (unshare(CLONE_NEWCGROUP) == 0) {
+        (void)!write(said, "", 1);
+    }
+    close(said);
+    for (;;) {
+        pause();
+    }
+}
+
+static int open_namespace(int proc, pid_t pid, int said, struct err *err) {
+    char path[32], byte;
+    snprintf(path, sizeof path, "%d/ns/cgroup", pid);
+    if (read(said, &byte, 1) != 1) {
+        return err_set(err, ERR_SYSTEM, "no cgroup namespace can be made");
+    }
+    int fd = openat(proc, path, O_RDONLY | O_CLOEXEC);
+    return fd < 0 ? err_sys(err, errno, "open the cgroup namespace") : fd;
+}
+
+/* A cgroup namespace's root is the cgroup of the process that makes it, and once `own` has given
+ * controllers to its leaves no process may be in it: so a helper is born there before. */
+static int make_namespace(int own, int proc, struct err *err) {
+    int said[2], pidfd = -1;
+    if (pipe2(said, O_CLOEXEC) < 0) {
+        return err_sys(err, errno, "pipe");
+    }
+    pid_t pid = ns_clone(0, own, &pidfd);
+    if (pid == 0) {
+        close(said[0]);
+        bear_namespace(said[1]);
+    }
+    int sys = errno;
+    close(said[1]);
+    int fd = pid < 0 ? err_sys(err, sys, "clone") : open_namespace(proc, pid, said[0], err);
+    if (pid > 0) {
+        ns_kill_and_reap(pidfd);
+        close(pidfd);
+    }
+    close(said[0]);
+    return fd;
+}
+
+static int make_v2(int own, int proc, struct cgroup_birth *out, struct err *err) {
+    out->namespace = make_namespace(own, proc, err);
+    return out->namespace < 0 ? -1
+                              : cgroup_write(own, "cgroup.subtree_control", v2_controllers, err);
+}
+
+int cgroup_make(const struct sandbox_cgroups *c, const char *id, int proc, struct cgroup_birth *out,
+    struct err *err) {
+    *out = (struct cgroup_birth){ -1, -1 };
     /* An id that was used before may have been killed: whatever is born there would die. */
     if (mkdirat(c->instances, id, 0755) < 0) {
         return err_sys(err, errno, "make cgroup %s", id);
     }
     CLEANUP_FD int own = open_dir(c->instances, id, err);
-    return own < 0 ? -1 : cgroup_make_dir(own, "init", err);
+    if (own < 0 || (c->backend == &cgroup_v2 && make_v2(own, proc, out, err) < 0)) {
+        return -1;
+    }
+    out->init = cgroup_make_dir(own, "init", err);
+    return out->init < 0 ? -1 : 0;
 }
 
 static int give(int dir, const char *file, uid_t uid, struct err *err) {
@@ -283,14 +353,7 @@ static int open_for_init(int app, struct cgroup_app *out, struct err *err) {
 int cgroup_make_app(const struct sandbox_cgroups *c, const char *id,
     const struct cgroup_limits *limits, struct cgroup_app *out, struct err *err) {
     CLEANUP_FD int own = open_dir(c->instances, id, err);
-    if (own < 0) {
-        return -1;
-    }
-    if (c->backend == &cgroup_v2 &&
-        cgroup_write(own, "cgroup.subtree_control", v2_controllers, err) < 0) {
-        return -1;
-    }
-    CLEANUP_FD int app = cgroup_make_dir(own, "app", err);
+    CLEANUP_FD int app = own < 0 ? -1 : cgroup_make_dir(own, "app", err);
     if (app < 0 || give_files(own, app, limits, err) < 0 || open_for_init(app, out, err) < 0 ||
         c->backend->limit(c, id, app, limits, out, err) < 0) {
         return -1;

@@ -9,8 +9,11 @@
  *
  * D is the cgroup of the process that opens it, or the part before NAME when it is inside already.
  *
- * Traps that the code avoids: writing to cgroup.procs waits for an RCU grace period (10 ms when the
- * machine is idle), so processes are born where they belong, and v1 is joined through `tasks`; a
+ * Traps that the code avoids: a tree that is mounted nsdelegate lets nobody move across the root of
+ * its cgroup namespace, so that root is ID itself where paas-init must bear the app into ID/app;
+ * writing to cgroup.procs, and giving controllers to a cgroup with processes, waits for an RCU
+ * grace period (10 ms when the machine is idle), so processes are born where they belong, after the
+ * controllers, and v1 is joined through `tasks`; a
  * cgroup that was killed kills what is born in it, so an id is never used again.
  */
 #ifndef SANDBOX_CGROUP_H
@@ -81,11 +84,17 @@ void cgroup_close(struct sandbox_cgroups *c);
  * lives in is left without an error: daemons may outlive the host. */
 int cgroup_clear(const struct sandbox_cgroups *c, const char *name, struct err *err);
 
-/* Hides what lies above from the calling process and its children: they see cgroups from
- * D/NAME/instances (v1) and ID/init (v2) on. It has just been born in ID/init. */
-int cgroup_hide(const struct sandbox_cgroups *c, struct err *err);
-/* Makes ID and ID/init. Returns the directory of `init`, to be born in. */
-int cgroup_make(const struct sandbox_cgroups *c, const char *id, struct err *err);
+/* Where a sandbox's first process is born. */
+struct cgroup_birth {
+    int init;      /* directory of ID/init, to be born in */
+    int namespace; /* v2: a cgroup namespace whose root is ID; v1: -1 */
+};
+/* Makes ID and ID/init. `proc` is the host's /proc. The caller closes what *out holds. */
+int cgroup_make(const struct sandbox_cgroups *c, const char *id, int proc, struct cgroup_birth *out,
+    struct err *err);
+/* Hides what lies above from the calling process and its children: on v2 by entering the namespace
+ * of cgroup_make; on v1 by one of its own, from D/NAME/instances and ID/init on. */
+int cgroup_hide(const struct sandbox_cgroups *c, int namespace, struct err *err);
 /* Makes ID/app with its limits. */
 int cgroup_make_app(const struct sandbox_cgroups *c, const char *id,
     const struct cgroup_limits *limits, struct cgroup_app *out, struct err *err);

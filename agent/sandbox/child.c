@@ -86,7 +86,7 @@ static int exec_init(
 
 static int do_cgroups(struct run *run, const struct plan_step *step, struct err *err) {
     (void)step;
-    return cgroup_hide(&run->in->host->cgroups, err);
+    return cgroup_hide(&run->in->host->cgroups, run->in->cgroup_ns, err);
 }
 
 static int do_writable(struct run *run, const struct plan_step *step, struct err *err) {

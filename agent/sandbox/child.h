@@ -19,9 +19,10 @@ struct child {
     const struct plan *plan;
     struct idmap_pair userns;
     struct in_addr address;
-    int block;  /* for INIT_FD_START */
-    int n_join; /* v1 hierarchies to join */
-    int sync;   /* the child's end */
+    int cgroup_ns; /* to enter; -1: one is made */
+    int block;     /* for INIT_FD_START */
+    int n_join;    /* v1 hierarchies to join */
+    int sync;      /* the child's end */
 };
 
 /* Runs the plan; ends in paas-init, or tells the parent why not and exits. */

@@ -67,6 +67,7 @@ struct start {
     struct plan plan;
     struct idmap_pair userns;
     struct state state;
+    struct cgroup_birth birth;
     struct cgroup_app app;
     int netns;
     int sync;
@@ -76,9 +77,9 @@ struct start {
 
 /* Clones the child into its cgroup. Afterwards the parent has its end of the socket. */
 static int clone_child(struct start *s, struct err *err) {
-    CLEANUP_FD int cgroup = cgroup_make(&s->host->cgroups, s->spec->id, err);
     int ends[2];
-    if (cgroup < 0 || sync_open(ends, err) < 0) {
+    if (cgroup_make(&s->host->cgroups, s->spec->id, s->host->proc, &s->birth, err) < 0 ||
+        sync_open(ends, err) < 0) {
         return -1;
     }
     struct child child = { .host = s->host,
@@ -87,12 +88,13 @@ static int clone_child(struct start *s, struct err *err) {
         .userns = s->userns,
         .address = s->host->network ? sandbox_address(s->host->platform, s->spec->slot)
                                     : (struct in_addr){ 0 },
+        .cgroup_ns = s->birth.namespace,
         .block = s->fds->block,
         .n_join = s->host->cgroups.backend == &cgroup_v1 ? CGROUP_V1 : 0,
         .sync = ends[1] };
     uint64_t flags = CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC;
     flags |= s->host->network ? 0 : CLONE_NEWNET;
-    s->pid = clone_as_app(s->host, flags, cgroup, &s->pidfd, err);
+    s->pid = clone_as_app(s->host, flags, s->birth.init, &s->pidfd, err);
     if (s->pid == 0) {
         close(ends[0]);
         child_run(&child);
@@ -190,6 +192,8 @@ static void undo(struct start *s) {
 }
 
 static void release(struct start *s) {
+    file_close(&s->birth.init);
+    file_close(&s->birth.namespace);
     cgroup_app_close(&s->app);
     state_close(&s->state);
     file_close(&s->netns);
@@ -200,9 +204,13 @@ static void release(struct start *s) {
 
 int sandbox_start(struct sandbox_host *host, const struct sandbox_spec *spec,
     const struct sandbox_fds *fds, struct sandbox_started *out, struct err *err) {
-    struct start s = {
-        .host = host, .spec = spec, .fds = fds, .netns = -1, .sync = -1, .pidfd = -1
-    };
+    struct start s = { .host = host,
+        .spec = spec,
+        .fds = fds,
+        .birth = { -1, -1 },
+        .netns = -1,
+        .sync = -1,
+        .pidfd = -1 };
     state_init(&s.state);
     cgroup_app_init(&s.app);
     if (sandbox_spec_check(spec, err) < 0) {

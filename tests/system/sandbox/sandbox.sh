@@ -62,6 +62,9 @@ case_checks() {
         sandbox --stack $stack --layer $digest -- /app/probe checks "$work" "paas$platform" \
             sandbox-test unified || fail "stack $stack: status $?"
     done
+    # Cgroups are seen from the instance's own on.
+    sandbox --stack host -- /bin/sh -c 'cat /proc/self/cgroup' >"$work/out"
+    matches "$(grep '^0:' "$work/out")" '^0::/(\.\./)?app$'
     # Of the host's /etc there is nothing that matters, and root's files stay unreadable.
     matches "$(sandbox --stack host -- /bin/sh -c 'cat /etc/shadow; ls /etc/ssl/private')" \
         'No such file.*(Permission denied|No such file)'
