@@ -200,6 +200,7 @@ int scheduler_start(struct scheduler *s, uv_loop_t *loop, const struct scheduler
     uv_timer_init(loop, &s->timer);
     s->timer.data = s;
     changes_init(&s->changes, s);
+    cleaner_start(s);
     loop_watch_start(&s->watch, loop);
     if (open_store(s, err) < 0 || start_core(s, err) < 0 || start_api(s, err) < 0) {
         return -1;
@@ -217,6 +218,7 @@ static void on_server_closed(void *data) {
     api_close(&s->api);
     store_close(s->store);
     changes_close(s);
+    cleaner_close(s);
     loop_watch_stop(&s->watch);
     uv_close((uv_handle_t *)&s->timer, NULL);
 }

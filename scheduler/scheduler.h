@@ -79,7 +79,8 @@ struct scheduler {
     struct http_client *client;
     struct http_server *server;
     struct api api;
-    uv_timer_t timer; /* for core_deadline() */
+    uv_timer_t timer;   /* for core_deadline() */
+    uv_timer_t cleaner; /* for cleaner.c */
     struct loop_watch watch;
     struct loop_signals signals;
     struct part_status parts[SCHEDULER_PARTS]; /* of the last status */
@@ -130,6 +131,10 @@ const struct instance *nodes_instance(const struct scheduler *s, const char *id)
 void nodes_each_instance(struct scheduler *s, bool ended,
     void (*each)(void *data, const struct instance *instance), void *data);
 void nodes_free(struct nodes *nodes);
+
+/* cleaner.c: now and then removes images that no release names. */
+void cleaner_start(struct scheduler *s);
+void cleaner_close(struct scheduler *s);
 
 /* story.c: what changed of an instance, as an event. `before` NULL: it is new. */
 void story_tell(struct scheduler *s, const struct instance *before, const struct instance *after);

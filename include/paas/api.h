@@ -71,6 +71,9 @@ struct api {
 
 /* Opens what the API keeps itself: the registry, in `directory`. -1 with *err on failure. */
 int api_open(struct api *api, uv_loop_t *loop, const char *directory, struct err *err);
+/* Removes images that are not among `keep` and not young; `done` hears how many bytes are free. */
+int api_collect(struct api *api, const char *const *keep, size_t keep_count,
+    void (*done)(void *data, uint64_t freed), void *data, struct err *err);
 /* Closes it, once the server is closed. */
 void api_close(struct api *api);
 

@@ -8,6 +8,11 @@ int api_open(struct api *api, uv_loop_t *loop, const char *directory, struct err
     return api->registry ? 0 : -1;
 }
 
+int api_collect(struct api *api, const char *const *keep, size_t keep_count,
+    void (*done)(void *data, uint64_t freed), void *data, struct err *err) {
+    return registry_collect(api->registry, keep, keep_count, done, data, err);
+}
+
 void api_close(struct api *api) {
     registry_close(api->registry, NULL, NULL);
     api->registry = NULL;

@@ -81,6 +81,5 @@ enum call_result nodes_report(struct call *c) {
     if (api->ops->report(api->owner, node, body.at, body.len, &err) < 0) {
         return call_fail(c, &err);
     }
-    call_status(c, 200);
     return call_reply_empty(c);
 }

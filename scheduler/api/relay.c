@@ -10,6 +10,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+enum { NO_CONTENT = 204 };
+
 struct relay {
     struct call *call;
     struct http_fetch *fetch;
@@ -18,7 +20,7 @@ struct relay {
 
 static void on_head(void *data, int status, struct http_fetch *f) {
     struct relay *relay = data;
-    if (status >= 400) {
+    if (status >= 400 || status == NO_CONTENT) {
         return;
     }
     const char *type = http_fetch_header(f, "Content-Type");

@@ -360,8 +360,10 @@ static void apply_instance(struct core *c, struct node *node, uint32_t index,
     if (instance->app != app) {
         instance_attach(instance, app);
     }
+    bool same =
+        found && instance->fact.state == fact->state && instance->fact.release == fact->release;
     instance->fact = *fact;
-    if (app) {
+    if (app && !same) {
         app->touched = true;
     }
 }

@@ -14,7 +14,9 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <arpa/inet.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <signal.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -56,6 +58,7 @@ void lab_begin(struct lab *lab, const char *program) {
     memset(lab, 0, sizeof(*lab));
     lab->program = program;
     lab->timeout = LAB_DEADLINE_MS;
+    lab->tcp = -1;
     strcpy(lab->dir, "/tmp/paas-sched-XXXXXX");
     assert_non_null(mkdtemp(lab->dir));
     assert_int_equal(chmod(lab->dir, 0711), 0);
@@ -76,6 +79,9 @@ void lab_end(struct lab *lab) {
         lab_stop(lab, SIGKILL);
     }
     close(lab->listener);
+    if (lab->tcp >= 0) {
+        close(lab->tcp);
+    }
     for (int i = 0; i < LAB_WHO; i++) {
         http_client_close(lab->clients[i], NULL, NULL);
     }
@@ -84,20 +90,41 @@ void lab_end(struct lab *lab) {
     assert_int_equal(file_remove_tree(AT_FDCWD, lab->dir, &err), 0);
 }
 
+void lab_use_tcp(struct lab *lab, const char *token) {
+    char digest[DIGEST_SIZE], path[128];
+    struct err err;
+    struct sockaddr_in address = { .sin_family = AF_INET,
+        .sin_addr = { .s_addr = htonl(INADDR_LOOPBACK) } };
+    socklen_t len = sizeof(address);
+    lab->tcp = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(lab->tcp, (struct sockaddr *)&address, len), 0);
+    assert_int_equal(listen(lab->tcp, 16), 0);
+    assert_int_equal(getsockname(lab->tcp, (struct sockaddr *)&address, &len), 0);
+    lab->tcp_port = ntohs(address.sin_port);
+    assert_int_equal(digest_of(token, strlen(token), digest), 0);
+    snprintf(path, sizeof(path), "%s/data/api.token.sha256", lab->dir);
+    assert_int_equal(
+        file_write_whole(AT_FDCWD, path, digest_hex(digest), DIGEST_HEX_LENGTH, 0644, 0, &err), 0);
+}
+
+/* Puts a listener where the protocol of LISTEN_FDS wants it. */
+static bool pass(int fd, int at) {
+    return fd == at ? fcntl(at, F_SETFD, 0) == 0 : dup2(fd, at) == at;
+}
+
 static void run_scheduler(const struct lab *lab) {
     char data[128], run[128], pid[16];
     snprintf(data, sizeof(data), "%s/data", lab->dir);
     snprintf(run, sizeof(run), "%s/run", lab->dir);
     snprintf(pid, sizeof(pid), "%d", getpid());
-    int flags = fcntl(lab->listener, F_GETFD);
-    bool moved = lab->listener == 3 ? fcntl(3, F_SETFD, flags & ~FD_CLOEXEC) == 0
-                                    : dup2(lab->listener, 3) == 3;
+    int tcp = lab->tcp >= 0 ? fcntl(lab->tcp, F_DUPFD_CLOEXEC, 10) : -1;
+    bool moved = pass(lab->listener, 3) && (tcp < 0 || pass(tcp, 4));
     if (!moved || setresgid(BASE + 1, BASE + 1, BASE + 1) < 0 ||
         setresuid(BASE + 1, BASE + 1, BASE + 1) < 0) {
         _exit(126);
     }
-    setenv("LISTEN_FDS", "1", 1);
-    setenv("LISTEN_FDNAMES", "api", 1);
+    setenv("LISTEN_FDS", tcp < 0 ? "1" : "2", 1);
+    setenv("LISTEN_FDNAMES", tcp < 0 ? "api" : "api:api-tcp", 1);
     setenv("LISTEN_PID", pid, 1);
     execl(lab->program, lab->program, "--data", data, "--run", run, "--node", "n1", "--platform",
         "27", "--http-address", "127.0.0.1:8080", (char *)NULL);
@@ -150,6 +177,23 @@ static int call_text(struct lab *lab, enum lab_who who, enum http_method method,
         print_message("%s %s: %s\n", http_method_name(method), path, err.text);
     }
     return answer->status;
+}
+
+int lab_call_tcp(struct lab *lab, const char *token, const char *host, const char *path) {
+    char url[256], header[128];
+    struct http_answer answer = { 0 };
+    struct err err = { 0 };
+    const char *headers[] = { header, NULL };
+    snprintf(url, sizeof(url), "http://127.0.0.1:%d%s", lab->tcp_port, path);
+    snprintf(header, sizeof(header), "Host: %s", host ? host : "");
+    struct http_fetch_options options = { .method = METHOD_GET,
+        .url = url,
+        .token = token,
+        .headers = host ? headers : NULL,
+        .timeout = lab->timeout };
+    fetch(lab, LAB_OPERATOR, &options, &answer, &err);
+    buf_free(&answer.body);
+    return answer.status;
 }
 
 int lab_call(struct lab *lab, enum lab_who who, enum http_method method, const char *path,

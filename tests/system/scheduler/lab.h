@@ -27,6 +27,8 @@ struct lab {
     char dir[64];
     const char *program;
     int listener; /* of the API */
+    int tcp;      /* listener for token holders, -1: none */
+    int tcp_port;
     msec timeout; /* of a request */
     pid_t pid;
     uv_loop_t loop;
@@ -37,6 +39,8 @@ struct lab {
 /* Makes the directories and the listener; does not start anything. Skips the test unless root. */
 void lab_begin(struct lab *lab, const char *program);
 void lab_end(struct lab *lab);
+/* From the next start on the API listens on TCP, too, for holders of this token. */
+void lab_use_tcp(struct lab *lab, const char *token);
 /* Starts the scheduler and waits until it answers. */
 void lab_start(struct lab *lab);
 /* Sends the signal, waits for the end; returns the wait status. */
@@ -50,6 +54,8 @@ int lab_call(struct lab *lab, enum lab_who who, enum http_method method, const c
 json_t *lab_must(struct lab *lab, enum http_method method, const char *path, const char *body);
 int64_t lab_number(const json_t *object, const char *key);
 const char *lab_text(const json_t *object, const char *key);
+/* A GET over TCP with a token (NULL: none) and a Host (NULL: the address); the status. */
+int lab_call_tcp(struct lab *lab, const char *token, const char *host, const char *path);
 /* The answer as text, to be freed. */
 char *lab_get_text(struct lab *lab, enum lab_who who, const char *path);
 

@@ -11,8 +11,10 @@
 
 #include <signal.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <paas/limits.h>
+#include <paas/stream.h>
 
 #include "lab.h"
 
@@ -231,29 +233,83 @@ static void a_verdict_is_durable_and_not_tried_again(void **state) {
     lab_wait_event(lab, "shop", "rollout-started", failed, NULL);
 }
 
+struct watcher {
+    struct follow *follow;
+    int opened, lost;
+};
+
+static void on_opened(void *data) {
+    ((struct watcher *)data)->opened++;
+}
+
+static void on_lost(void *data, const struct err *err) {
+    (void)err;
+    ((struct watcher *)data)->lost++;
+}
+
+static void on_watched_line(void *data, const char *line, size_t len) {
+    (void)data;
+    (void)line;
+    (void)len;
+}
+
+static void watch(struct lab *lab, const char *path, struct watcher *watcher) {
+    char socket[128], url[128];
+    snprintf(socket, sizeof(socket), "%s/run/api.sock", lab->dir);
+    snprintf(url, sizeof(url), "http://paas%s", path);
+    struct follow_options options = { .client = lab->clients[LAB_OPERATOR],
+        .framing = FOLLOW_LINES,
+        .url = url,
+        .unix_path = socket,
+        .line = on_watched_line,
+        .opened = on_opened,
+        .lost = on_lost,
+        .data = watcher };
+    assert_int_equal(
+        follow_open(&options, (struct stream_point){ 0, 0 }, &watcher->follow, NULL), 0);
+    while (!watcher->opened) {
+        uv_run(&lab->loop, UV_RUN_ONCE);
+    }
+}
+
 static void sigterm_ends_it_cleanly_with_watchers_on_it(void **state) {
     struct lab *lab = *state;
+    struct watcher events = { 0 }, routes = { 0 };
     char image[80];
     serve(lab, image);
+    watch(lab, "/v1/events", &events);
+    watch(lab, "/v1/routes", &routes);
     int status = lab_stop(lab, SIGTERM);
     assert_true(WIFEXITED(status));
     assert_int_equal(WEXITSTATUS(status), 0);
+    while (!events.lost || !routes.lost) {
+        uv_run(&lab->loop, UV_RUN_ONCE);
+    }
+    follow_close(events.follow);
+    follow_close(routes.follow);
     lab_start(lab);
     lab_wait_event(lab, "shop", "rollout-done", 0, NULL); /* the events are there again */
 }
 
 static void a_second_scheduler_on_the_same_data_is_refused(void **state) {
     struct lab *lab = *state;
-    struct lab second = *lab;
-    int status;
-    second.pid = fork();
-    if (second.pid == 0) {
-        execl(program, program, "--data", "/nonexistent", "--run", "/tmp", "--node", "n1",
-            "--platform", "27", (char *)NULL);
+    char data[128], said[512] = "";
+    int pipes[2], status;
+    snprintf(data, sizeof(data), "%s/data", lab->dir);
+    assert_int_equal(pipe(pipes), 0);
+    pid_t second = fork();
+    if (second == 0) {
+        dup2(pipes[1], 2);
+        execl(program, program, "--data", data, "--run", "/tmp", "--node", "n1", "--platform", "27",
+            (char *)NULL);
         _exit(127);
     }
-    assert_int_equal(waitpid(second.pid, &status, 0), second.pid);
+    close(pipes[1]);
+    assert_true(read(pipes[0], said, sizeof(said) - 1) > 0);
+    close(pipes[0]);
+    assert_int_equal(waitpid(second, &status, 0), second);
     assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 1);
+    assert_non_null(strstr(said, "another process uses the file"));
 }
 
 /* --- who and what ------------------------------------------------------------------------------
@@ -290,6 +346,20 @@ static void only_the_right_ones_get_in(void **state) {
             fail_msg("%s as %d: %d", rows[i].path, rows[i].who, status);
         }
     }
+}
+
+static void tcp_is_for_holders_of_the_token_that_call_it_by_address(void **state) {
+    struct lab *lab = *state;
+    lab_use_tcp(lab, "correct-horse");
+    assert_int_equal(WEXITSTATUS(lab_stop(lab, SIGTERM)), 0);
+    lab_start(lab);
+    assert_int_equal(lab_call_tcp(lab, "correct-horse", NULL, "/v1/apps"), 200);
+    assert_int_equal(lab_call_tcp(lab, "correct-horse", "localhost", "/v1/apps"), 200);
+    assert_int_equal(lab_call_tcp(lab, "correct-hors", NULL, "/v1/apps"), 401);
+    assert_int_equal(lab_call_tcp(lab, "", NULL, "/v1/apps"), 401);
+    assert_int_equal(lab_call_tcp(lab, NULL, NULL, "/v1/apps"), 401);
+    assert_int_equal(lab_call_tcp(lab, "correct-horse", "evil.example", "/v1/apps"), 403);
+    assert_int_equal(lab_call_tcp(lab, "correct-horse", NULL, "/v1/nodes/n1/grants"), 403);
 }
 
 static void bad_input_is_refused_in_words(void **state) {
@@ -407,6 +477,7 @@ int main(int argc, char **argv) {
         TEST(sigterm_ends_it_cleanly_with_watchers_on_it),
         TEST(a_second_scheduler_on_the_same_data_is_refused),
         TEST(only_the_right_ones_get_in),
+        TEST(tcp_is_for_holders_of_the_token_that_call_it_by_address),
         TEST(bad_input_is_refused_in_words),
         TEST(a_report_that_is_not_one_changes_nothing),
         TEST(an_end_is_told_once),
