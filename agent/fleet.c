@@ -18,6 +18,7 @@
 #include <paas/str.h>
 
 #include "converge.h"
+#include "demand.h"
 #include "launch.h"
 #include "record.h"
 #include "respawn.h"
@@ -47,7 +48,9 @@ struct group {
     size_t slot_count;
     struct local_message told; /* the app row as the proxy knows it, if this group speaks */
     bool speaks;
-    int64_t in_flight, held; /* as the proxy last said */
+    struct demand demand;
+    struct demand_sample seen; /* as the proxy last said */
+    struct demand_decision decided;
 };
 
 struct fleet {
@@ -57,6 +60,7 @@ struct fleet {
     struct map groups; /* struct group by key */
     uv_idle_t converger;
     uv_timer_t back_off; /* the next slot that may start again */
+    uv_timer_t tick;     /* decisions that are due without news */
     int handles;
     bool rows_pending; /* rows for the proxy that no sync has sent */
     bool adopting;
@@ -345,8 +349,34 @@ void fleet_each(
 
 /* --- convergence ------------------------------------------------------------------------------ */
 
+static const struct process_spec *find_process(
+    const struct release_config *release, const char *name) {
+    const struct process_spec *specs = release ? release->processes.items : NULL;
+    for (size_t n = 0; release && n < release->processes.count; n++) {
+        if (strcmp(specs[n].name, name) == 0) {
+            return &specs[n];
+        }
+    }
+    return NULL;
+}
+
 static enum converge_life life_of(const struct agent_instance *i) {
-    return i->phase == PHASE_SERVE ? LIFE_HEALTHY : LIFE_STARTING;
+    switch (i->phase) {
+    case PHASE_SERVE:
+        return LIFE_HEALTHY;
+    case PHASE_FREEZE:
+    case PHASE_FROZEN:
+        return LIFE_FROZEN;
+    case PHASE_IMAGE:
+    case PHASE_SPAWN:
+    case PHASE_START:
+    case PHASE_DRAIN:
+    case PHASE_STOP:
+    case PHASE_DESTROY:
+    case PHASE_ENDED:
+        break;
+    }
+    return LIFE_STARTING;
 }
 
 /* Those that are not on their way out. */
@@ -354,7 +384,7 @@ static size_t gather(struct group *g, struct converge_instance *to, struct agent
     size_t count = 0;
     LIST_FOREACH (item, &g->instances) {
         struct agent_instance *i = LIST_ITEM(item, struct agent_instance, link);
-        if (i->phase <= PHASE_SERVE && !(i->phase < PHASE_SERVE && i->reason != END_NONE) &&
+        if (i->phase <= PHASE_FROZEN && !(i->phase < PHASE_SERVE && i->reason != END_NONE) &&
             count < INSTANCES_PER_NODE) {
             to[count] = (struct converge_instance){ i->number, life_of(i), i->in_flight };
             who[count++] = i;
@@ -394,8 +424,61 @@ static void start_slot(struct group *g, const struct release_config *release, in
     }
 }
 
-static int64_t wanted_running(const struct group *g) {
-    return g->granted ? g->grant.floor : 0;
+/* Whether load decides how many run. */
+static bool is_scaled(const struct group *g) {
+    return g->granted && g->grant.target_of_demand && g->grant.floor < g->grant.ceiling;
+}
+
+static const struct scale_rule *scale_rule(
+    const struct group *g, const struct release_config *release) {
+    const struct process_spec *spec = find_process(release, g->process);
+    return spec ? &spec->autoscale : NULL;
+}
+
+/* How many shall run, within the grant. */
+static int64_t wanted_running(struct group *g, const struct release_config *release, msec now) {
+    const struct scale_rule *rule = scale_rule(g, release);
+    if (!is_scaled(g) || !rule) {
+        return g->granted ? g->grant.floor : 0;
+    }
+    if (!local_proxy_is_connected(g->fleet->proxy)) {
+        /* Nobody says what the load is: nothing is given up on silence. */
+        int64_t running = count_serving(g) + count_starting(g);
+        return running < g->grant.floor     ? g->grant.floor
+               : running > g->grant.ceiling ? g->grant.ceiling
+                                            : running;
+    }
+    struct demand_settings settings = {
+        .concurrency = rule->concurrency,
+        .min = g->grant.floor,
+        .max = g->grant.ceiling,
+        .idle = rule->idle,
+    };
+    struct demand_sample sample = g->seen;
+    sample.now = now;
+    sample.ready = count_serving(g);
+    sample.starting = count_starting(g);
+    enum demand_reason before = g->decided.reason;
+    int64_t running = g->decided.running;
+    demand_decide(&g->demand, &settings, &sample, &g->decided);
+    if (g->decided.running != running || g->decided.reason != before) {
+        log_debug("%s: %" PRId64 " running, %s: in_flight=%" PRId64 " held=%" PRId64, g->key,
+            g->decided.running, demand_reason_words[g->decided.reason], sample.in_flight,
+            sample.held);
+    }
+    return g->decided.running;
+}
+
+/* How many may sleep rather than end: those that a grant keeps, and for a scaled process a few that
+ * the next rise can wake. */
+static int64_t wanted_frozen(const struct group *g) {
+    enum { SLEEPERS_MIN = 2, SLEEPERS_SHARE = 10 };
+    if (!is_scaled(g)) {
+        return g->grant.frozen;
+    }
+    int64_t share = g->grant.ceiling / SLEEPERS_SHARE;
+    int64_t sleepers = share > SLEEPERS_MIN ? share : SLEEPERS_MIN;
+    return sleepers > g->grant.frozen ? sleepers : g->grant.frozen;
 }
 
 /* Which slots wait, and until when at the earliest. */
@@ -414,17 +497,17 @@ static void converge_group(struct group *g, msec now, msec *next) {
     struct converge_action actions[INSTANCES_PER_NODE];
     bool blocked[INSTANCES_PER_NODE] = { false };
     find_blocked(g, blocked, now, next);
+    const struct release_config *release =
+        g->granted && g->grant.ceiling > 0 ? configs_get(g->fleet->options.configs, g->grant.config)
+                                           : NULL;
     struct converge_input in = {
-        .wanted = wanted_running(g),
+        .wanted = wanted_running(g, release, now),
+        .frozen = g->granted ? wanted_frozen(g) : 0,
         .instances = instances,
         .count = gather(g, instances, who),
         .blocked = blocked,
         .blocked_count = g->slot_count,
     };
-    const struct release_config *release = NULL;
-    if (in.wanted > 0) {
-        release = configs_get(g->fleet->options.configs, g->grant.config);
-    }
     size_t count = converge(&in, actions);
     for (size_t n = 0; n < count; n++) {
         switch (actions[n].kind) {
@@ -435,10 +518,14 @@ static void converge_group(struct group *g, msec now, msec *next) {
             break;
         case CONVERGE_STOP:
             instance_stop(who[actions[n].index], END_STOPPED,
-                g->granted ? "was stopped: fewer are wanted" : "was stopped: its release is not wanted any more");
+                g->granted ? "was stopped: fewer are wanted"
+                           : "was stopped: its release is not wanted any more");
             break;
         case CONVERGE_FREEZE:
+            instance_freeze(who[actions[n].index]);
+            break;
         case CONVERGE_THAW:
+            instance_thaw(who[actions[n].index]);
             break;
         }
     }
@@ -465,6 +552,23 @@ static void on_back_off(uv_timer_t *timer) {
     wake(f);
 }
 
+/* Load changes without news, too: it decays, and surplus goes by time. */
+static void on_tick(uv_timer_t *timer) {
+    struct fleet *f = timer->data;
+    MAP_FOREACH (e, &f->groups) {
+        struct group *g = e->value;
+        if (is_scaled(g) && g->decided.next > 0) {
+            mark(g);
+        }
+    }
+}
+
+static void set_tick(struct fleet *f, const struct group *g) {
+    if (is_scaled(g) && g->decided.next > 0 && !uv_is_active((uv_handle_t *)&f->tick)) {
+        uv_timer_start(&f->tick, on_tick, (uint64_t)g->decided.next, 0);
+    }
+}
+
 static void on_converge(uv_idle_t *idle) {
     struct fleet *f = idle->data;
     msec now = clock_msec(), next = 0;
@@ -477,6 +581,7 @@ static void on_converge(uv_idle_t *idle) {
         if (g->dirty) {
             g->dirty = false;
             converge_group(g, now, &next);
+            set_tick(f, g);
         }
         if (is_over(g)) {
             map_remove(&f->groups, g->key);
@@ -495,8 +600,12 @@ static void on_converge(uv_idle_t *idle) {
 static void on_instance_changed(void *ctx, struct agent_instance *i) {
     struct fleet *f = ctx;
     if (i->phase >= PHASE_START) {
+        struct group *g = i->group;
         if (i->phase == PHASE_SERVE && i->row.ready_ms < 0) {
             i->rotation = INT64_MAX;
+        } else if (i->phase == PHASE_SERVE && i->row.ready_ms >= 0 && !i->learnt) {
+            i->learnt = true;
+            demand_learn_start(&g->demand, i->row.ready_ms);
         }
         send_instance(f, i);
     }
@@ -582,6 +691,24 @@ void fleet_acknowledge(struct fleet *f, struct agent_instance *i) {
     }
 }
 
+/* The load of an app's process: for the group that demand goes to. */
+static void take_demand(struct fleet *f, const struct local_message *m) {
+    MAP_FOREACH (e, &f->groups) {
+        struct group *g = e->value;
+        if (g->granted && g->grant.target_of_demand && strcmp(g->app, m->app) == 0 &&
+            strcmp(g->process, m->process) == 0) {
+            g->seen = (struct demand_sample){
+                .in_flight = m->in_flight,
+                .held = m->held,
+                .oldest_held = m->oldest_ms,
+                .arrived = m->requests,
+            };
+            mark(g);
+            return;
+        }
+    }
+}
+
 void fleet_proxy_message(struct fleet *f, const struct local_message *m) {
     struct agent_instance *i;
     switch ((enum local_type)m->type) {
@@ -604,6 +731,8 @@ void fleet_proxy_message(struct fleet *f, const struct local_message *m) {
         }
         return;
     case LOCAL_DEMAND:
+        take_demand(f, m);
+        return;
     case LOCAL_ROUTES:
     case LOCAL_HELLO:
     case LOCAL_INSTANCE:
@@ -671,17 +800,6 @@ bool fleet_needs_config(const struct fleet *f, const char *digest) {
 }
 
 /* --- adoption --------------------------------------------------------------------------------- */
-
-static const struct process_spec *find_process(
-    const struct release_config *release, const char *name) {
-    const struct process_spec *specs = release ? release->processes.items : NULL;
-    for (size_t n = 0; release && n < release->processes.count; n++) {
-        if (strcmp(specs[n].name, name) == 0) {
-            return &specs[n];
-        }
-    }
-    return NULL;
-}
 
 static int adopt_one(struct fleet *f, const char *id, struct err *err) {
     struct record record;
@@ -772,10 +890,11 @@ struct fleet *fleet_create(const struct fleet_options *options, struct err *err)
     f->host.ended = on_instance_ended;
     f->host.gone = on_instance_gone;
     map_init(&f->groups);
-    f->converger.data = f->back_off.data = f;
+    f->converger.data = f->back_off.data = f->tick.data = f;
     uv_idle_init(f->host.loop, &f->converger);
     uv_timer_init(f->host.loop, &f->back_off);
-    f->handles = 2;
+    uv_timer_init(f->host.loop, &f->tick);
+    f->handles = 3;
     return f;
 }
 
@@ -796,4 +915,5 @@ void fleet_close(struct fleet *f) {
     }
     uv_close((uv_handle_t *)&f->converger, on_closed);
     uv_close((uv_handle_t *)&f->back_off, on_closed);
+    uv_close((uv_handle_t *)&f->tick, on_closed);
 }

@@ -251,6 +251,16 @@ static void ask_to_end(struct agent_instance *i) {
     set_timer(i, grace + STOP_MARGIN_MS);
 }
 
+/* Freezes or thaws the app: one write. */
+static int set_frozen(struct agent_instance *i, bool frozen) {
+    struct err err;
+    if (sandbox_freeze(i->host->cgroups, i->row.id, frozen, &err) < 0) {
+        log_error("%s: %s", i->row.id, err.text);
+        return -1;
+    }
+    return 0;
+}
+
 void instance_stop(struct agent_instance *i, enum end_reason reason, const char *why) {
     switch (i->phase) {
     case PHASE_IMAGE:
@@ -279,12 +289,69 @@ void instance_stop(struct agent_instance *i, enum end_reason reason, const char 
             set_timer(i, ROTATION_MS);
         }
         return;
+    case PHASE_FREEZE: /* it is out of rotation already, or about to be */
+        set_end(i, reason, "%s", why);
+        i->phase = PHASE_DRAIN;
+        i->row.state = INSTANCE_DRAINING;
+        tell_change(i);
+        instance_record(i);
+        return;
+    case PHASE_FROZEN: /* the app can't hear a signal while it sleeps */
+        set_end(i, reason, "%s", why);
+        set_frozen(i, false);
+        i->row.state = INSTANCE_DRAINING;
+        tell_change(i);
+        ask_to_end(i);
+        return;
     case PHASE_DRAIN:
     case PHASE_STOP:
     case PHASE_DESTROY:
     case PHASE_ENDED:
         return;
     }
+}
+
+void instance_freeze(struct agent_instance *i) {
+    if (i->phase != PHASE_SERVE) {
+        return;
+    }
+    i->phase = PHASE_FREEZE;
+    i->row.state = INSTANCE_FROZEN;
+    i->rotation = INT64_MAX;
+    if (i->health) {
+        health_pause(i->health);
+    }
+    tell_change(i);
+    set_timer(i, ROTATION_MS);
+}
+
+/* Nothing is in flight at it any more. */
+static void fall_asleep(struct agent_instance *i) {
+    uv_timer_stop(&i->timer);
+    i->phase = PHASE_FROZEN;
+    if (set_frozen(i, true) < 0) {
+        instance_thaw(i);
+        return;
+    }
+    instance_record(i);
+}
+
+void instance_thaw(struct agent_instance *i) {
+    if (i->phase != PHASE_FREEZE && i->phase != PHASE_FROZEN) {
+        return;
+    }
+    if (i->phase == PHASE_FROZEN) {
+        set_frozen(i, false);
+    }
+    uv_timer_stop(&i->timer);
+    i->phase = PHASE_SERVE;
+    i->rotation = 0;
+    i->row.state = INSTANCE_HEALTHY;
+    tell_change(i);
+    if (i->health) {
+        health_resume(i->health);
+    }
+    instance_record(i);
 }
 
 void instance_acknowledged(struct agent_instance *i, int64_t revision) {
@@ -298,7 +365,7 @@ void instance_acknowledged(struct agent_instance *i, int64_t revision) {
             i->row.slot, i->row.ready_ms);
         tell_change(i);
         instance_record(i);
-    } else if (i->phase == PHASE_DRAIN) {
+    } else if (i->phase == PHASE_DRAIN || i->phase == PHASE_FREEZE) {
         /* Out of rotation. Its requests have as long as its end would have. */
         set_timer(i, i->reason == END_HEALTH ? 0 : i->spec->stop.grace);
     }
@@ -307,6 +374,8 @@ void instance_acknowledged(struct agent_instance *i, int64_t revision) {
 void instance_drained(struct agent_instance *i) {
     if (i->phase == PHASE_DRAIN) {
         ask_to_end(i);
+    } else if (i->phase == PHASE_FREEZE) {
+        fall_asleep(i);
     }
 }
 
@@ -387,8 +456,8 @@ static void look_at_listeners(struct agent_instance *i, const struct init_state 
             "listens on 127.0.0.1:%u only, where nobody can reach it; listen on 0.0.0.0", other);
     } else {
         snprintf(i->why, sizeof i->why,
-            "listens on port %u, but the platform sends requests to port %d (as PORT says)",
-            other, i->port);
+            "listens on port %u, but the platform sends requests to port %d (as PORT says)", other,
+            i->port);
     }
     if (i->row.health[0] == '\0') {
         snprintf(i->row.health, sizeof i->row.health, "listens on port %u", other);
@@ -574,16 +643,17 @@ static void on_timer(uv_timer_t *timer) {
             instance_stop(i, END_HEALTH, why);
         } else {
             char why[sizeof i->why];
-            snprintf(why, sizeof why, "did not listen on port %d within %" PRId64 " ms",
-                i->port, i->spec->health.start);
+            snprintf(why, sizeof why, "did not listen on port %d within %" PRId64 " ms", i->port,
+                i->spec->health.start);
             instance_stop(i, END_SILENT, why);
         }
         return;
     case PHASE_DRAIN:
+    case PHASE_FREEZE:
         if (i->rotation) {
             instance_acknowledged(i, INT64_MAX);
         } else {
-            ask_to_end(i);
+            instance_drained(i); /* what has not ended by now is cut */
         }
         return;
     case PHASE_STOP:
@@ -598,6 +668,7 @@ static void on_timer(uv_timer_t *timer) {
         return;
     case PHASE_SPAWN:
     case PHASE_SERVE:
+    case PHASE_FROZEN:
     case PHASE_ENDED:
         return;
     }
@@ -692,9 +763,15 @@ static void go_on(struct agent_instance *i) {
         i->phase = PHASE_START;
         set_timer(i, i->spec->health.start);
         return;
+    case INSTANCE_FROZEN:
+        i->phase = PHASE_FROZEN;
+        if (i->listens) {
+            watch_health(i, HEALTH_GOOD);
+            health_pause(i->health);
+        }
+        return;
     case INSTANCE_UNHEALTHY:
     case INSTANCE_DRAINING:
-    case INSTANCE_FROZEN:
     case INSTANCE_STOPPED:
     case INSTANCE_FAILED:
         if (i->reason == END_NONE) {

@@ -2,12 +2,16 @@
  * SPDX-License-Identifier: Apache-2.0
  *
  *   IMAGE ─▶ SPAWN ─▶ START ─▶ SERVE ─▶ DRAIN ─▶ STOP ─▶ DESTROY ─▶ ENDED
+ *                                ▲ ╰─▶ FREEZE ─▶ FROZEN
+ *                                ╰───────┴─────────╯
  *
  * IMAGE waits for layers, SPAWN for the spawner, START until it is ready (a listener listens on its
  * port, accepts, and passes its health check; a worker has lived for a second). SERVE is in
- * rotation. DRAIN is out of rotation and finishes its requests, STOP has been asked to end. An end
- * that nobody asked for leads from START, SERVE, DRAIN or STOP to DESTROY, and a start that fails
- * from IMAGE or SPAWN. ENDED has a row to report and logs to read, and nothing else.
+ * rotation. DRAIN is out of rotation and finishes its requests, STOP has been asked to end. FREEZE
+ * finishes its requests, too, and FROZEN sleeps: out of rotation, its probes paused, woken by one
+ * write. An end that nobody asked for leads from START, SERVE, DRAIN or STOP to DESTROY, and a
+ * start that fails from IMAGE or SPAWN. ENDED has a row to report and logs to read, and nothing
+ * else.
  */
 #ifndef PAAS_INSTANCE_H
 #define PAAS_INSTANCE_H
@@ -35,6 +39,8 @@ enum instance_phase {
     PHASE_SPAWN,
     PHASE_START,
     PHASE_SERVE,
+    PHASE_FREEZE,
+    PHASE_FROZEN,
     PHASE_DRAIN,
     PHASE_STOP,
     PHASE_DESTROY,
@@ -75,7 +81,7 @@ struct agent_instance {
     const struct process_spec *spec; /* in the release's configuration, which the owner keeps */
     const struct release_config *release;
     bool listens;
-    int port; /* that it is asked to listen on; the row has it once it does */
+    int port;               /* that it is asked to listen on; the row has it once it does */
     int64_t failures;       /* of the slot, in a row, before this start */
     msec decided;           /* monotonic; when its start was decided */
     msec healthy_since;     /* monotonic; 0 while it is not */
@@ -84,6 +90,7 @@ struct agent_instance {
     enum end_reason reason; /* why we end it; END_NONE while nobody does */
     char why[sizeof(((struct last_exit *)0)->detail)]; /* in words */
     bool acknowledged;                                 /* the scheduler knows that it ended */
+    bool learnt;                                       /* its start time was taken into account */
 
     pid_t init_pid;
     uint64_t start_time;
@@ -120,6 +127,10 @@ struct agent_instance *instance_adopt(const struct instance_host *host, const st
 
 /* Takes it out of rotation, lets it finish, ends it. `why` is for people. Idempotent. */
 void instance_stop(struct agent_instance *i, enum end_reason reason, const char *why);
+/* Takes a serving instance out of rotation, lets it finish, and puts it to sleep. */
+void instance_freeze(struct agent_instance *i);
+/* Wakes one that sleeps or is about to: it is in rotation again at once, as it was, and probed. */
+void instance_thaw(struct agent_instance *i);
 /* Sends a signal to the app, in words of an operator. ERR_CONFLICT when it does not run. */
 int instance_signal(struct agent_instance *i, int signal, struct err *err);
 /* The proxy has acknowledged all rows up to `revision` (INT64_MAX: there is no proxy). */
