@@ -16,7 +16,7 @@
 enum {
     API_MAX = 512,              /* bytes of an API's address */
     ANSWER_MAX = 64 << 20,      /* bytes: ten thousand instances are 5 MB */
-    REQUEST_TIMEOUT_MS = 60000, /* ms; a request that waits for more says so itself */
+    REQUEST_TIMEOUT_MS = 20000, /* a request that waits for more says so itself */
     BODY_MAX = 4 << 20,         /* bytes of a request's body: an exec's input is the largest */
 };
 

@@ -77,12 +77,17 @@ static int give_tree(int fd, uid_t id, struct err *err) {
     return result;
 }
 
+static void owned_path(
+    const struct places *places, const struct owned *o, char *path, size_t size) {
+    snprintf(
+        path, size, "%s%s%s", o->run ? places->run : places->data, o->name[0] ? "/" : "", o->name);
+}
+
 static int set_one(
     const struct places *places, const struct owned *o, uint32_t id_base, struct err *err) {
     char path[PLACES_SIZE * 2];
     uid_t id = o->user ? id_base + o->user : 0;
-    snprintf(path, sizeof path, "%s%s%s", o->run ? places->run : places->data,
-        o->name[0] ? "/" : "", o->name);
+    owned_path(places, o, path, sizeof path);
     if (file_make_dirs(path, o->mode, err) < 0) {
         return -1;
     }
@@ -93,33 +98,40 @@ static int set_one(
     return 0;
 }
 
-/* The data was written with other ids. */
-static int move_data(const struct places *places, uint32_t id_base, struct err *err) {
-    CLEANUP_FD int data = open(places->data, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (data < 0 || (file_remove_tree(data, "layers", err) < 0)) {
-        return data < 0 ? err_sys(err, errno, "opening %s", places->data) : -1;
+/* Unpacked layers: whose files have ids of the old number. */
+static const char *layers_path(const struct places *places, char *path, size_t size) {
+    snprintf(path, size, "%s/layers", places->data);
+    return path;
+}
+
+/* What a part wrote under another platform number becomes its new id's. The directory itself
+ * follows in set_one(): until then it tells that its content may be another's. */
+static int move_one(
+    const struct places *places, const struct owned *o, uint32_t id_base, struct err *err) {
+    char path[PLACES_SIZE * 2];
+    struct stat facts;
+    uid_t id = id_base + o->user;
+    owned_path(places, o, path, sizeof path);
+    if (o->run || !o->user || stat(path, &facts) < 0 || facts.st_uid == id) {
+        return 0;
     }
-    for (size_t i = 0; i < sizeof owned / sizeof *owned; i++) {
-        if (!owned[i].run && owned[i].user &&
-            give_entry(data, owned[i].name, id_base + owned[i].user, err) < 0) {
-            return -1;
-        }
+    if (file_remove_tree(AT_FDCWD, layers_path(places, path, sizeof path), err) < 0) {
+        return -1;
     }
-    return 0;
+    owned_path(places, o, path, sizeof path);
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    return fd < 0 ? err_sys(err, errno, "opening %s", path) : give_tree(fd, id, err);
 }
 
 int owners_set(const struct places *places, int number, uint32_t id_base, struct err *err) {
     for (size_t i = 0; i < sizeof owned / sizeof *owned; i++) {
-        if (set_one(places, &owned[i], id_base, err) < 0) {
+        if (move_one(places, &owned[i], id_base, err) < 0 ||
+            set_one(places, &owned[i], id_base, err) < 0) {
             return -1;
         }
     }
-    int before = owners_number(places);
-    if (before == number) {
+    if (owners_number(places) == number) {
         return 0;
-    }
-    if (before >= 0 && move_data(places, id_base, err) < 0) {
-        return -1;
     }
     char path[PLACES_SIZE + 16], text[16];
     number_path(places, path);
