@@ -19,17 +19,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/inotify.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 enum {
     SLOT_FIRST = SANDBOX_SLOT_MIN,
     SLOTS = 16,            /* used in turn by --bench and --cycles */
     WAIT_MS = 30000,       /* for whatever is waited for */
-    STEP_USEC = 20,        /* between looks at a log */
+    EVENTS_MAX = 4096,     /* bytes of inotify events read at once */
     CENSUS_WAIT_MS = 5000, /* network devices go some time after their namespace */
     EXIT_TROUBLE = 125,    /* of this program itself, as env(1) and others have it */
     LOG_MAX = 8 << 20,     /* bytes of log shown */
@@ -156,17 +156,28 @@ static bool wait_readable(int fd, int ms) {
     return poll(&p, 1, ms) == 1;
 }
 
+static bool has_output(const struct instance *i) {
+    struct stat st;
+    return fstatat(i->dir, INIT_NAME_LOG0, &st, 0) == 0 &&
+           st.st_size > (off_t)sizeof(struct log_segment);
+}
+
 /* Waits until paas-init has written a line of the app's. */
 static int wait_output(const struct instance *i, struct err *err) {
-    for (msec end = clock_msec() + WAIT_MS; clock_msec() < end;) {
-        struct stat st;
-        if (fstatat(i->dir, INIT_NAME_LOG0, &st, 0) == 0 &&
-            st.st_size > (off_t)sizeof(struct log_segment)) {
-            return 0;
-        }
-        nanosleep(&(struct timespec){ .tv_nsec = STEP_USEC * 1000L }, NULL);
+    char path[32], events[EVENTS_MAX];
+    snprintf(path, sizeof path, "/proc/self/fd/%d", i->dir);
+    CLEANUP_FD int watch = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+    if (watch < 0 || inotify_add_watch(watch, path, IN_MODIFY) < 0) {
+        return err_sys(err, errno, "watch the log");
     }
-    return err_set(err, ERR_TIMEOUT, "%s writes nothing", i->id);
+    for (msec end = clock_msec() + WAIT_MS; !has_output(i);) {
+        if (clock_msec() >= end || !wait_readable(watch, (int)(end - clock_msec()))) {
+            return err_set(err, ERR_TIMEOUT, "%s writes nothing", i->id);
+        }
+        while (read(watch, events, sizeof events) > 0) {
+        }
+    }
+    return 0;
 }
 
 /* Shows the records of one segment: the app's streams where they belong, paas-init's on stderr. */
