@@ -209,9 +209,13 @@ static bool wants_input(const struct http_conn *c) {
         return conn_queued(c) <= HTTP_STREAM_HIGH;
     case CONN_BODY:
         return !c->paused;
-    default:
-        return false;
+    case CONN_ANSWER:
+    case CONN_FLUSH:
+    case CONN_LINGER:
+    case CONN_CLOSING:
+        break;
     }
+    return false;
 }
 
 static bool begin_request(struct http_conn *c) {

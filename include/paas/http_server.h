@@ -10,6 +10,8 @@
  * it must not be used after. If the client goes away first, the `closed` callback is told, if one
  * is set, and the call is gone when that returns; without one the answer is still owed and is
  * dropped when it comes. No callback runs inside a call_*() function.
+ *
+ * The process must ignore SIGPIPE: libuv writes with write(2).
  */
 #ifndef PAAS_HTTP_SERVER_H
 #define PAAS_HTTP_SERVER_H
