@@ -1,4 +1,4 @@
-/* Control groups, what both back ends share. SPDX-License-Identifier: Apache-2.0 */
+/* One sandbox's cgroups, and all of them. SPDX-License-Identifier: Apache-2.0 */
 #include "cgroup.h"
 #include "ns.h"
 
@@ -19,228 +19,10 @@
 #include <unistd.h>
 
 enum {
-    BUSY_WAIT_MS = 200, /* a cgroup stays busy for a moment after its last process */
-    BUSY_STEP_MS = 2,
-    DEATH_STEP_MS = 2,          /* cgroup.events is told late: read it, don't trust the event */
-    PROC_TEXT_MAX = 256 * 1024, /* mountinfo of a host with a thousand mounts */
-    REMOVE_DAEMONS_MAX = 64,    /* leaves of NAME/system */
+    DEATH_STEP_MS = 2, /* cgroup.events is told late: read it, don't trust the event */
 };
 
-static const char *const v1_controllers[CGROUP_V1] = { "memory", "cpu", "pids" };
-
-/* ---- small files ---- */
-
-int cgroup_write(int dir, const char *file, const char *text, struct err *err) {
-    CLEANUP_FD int fd = openat(dir, file, O_WRONLY | O_CLOEXEC);
-    size_t len = strlen(text);
-    if (fd < 0 || write(fd, text, len) != (ssize_t)len) {
-        return err_sys(err, errno, "write %s to cgroup file %s", text, file);
-    }
-    return 0;
-}
-
-int cgroup_write_number(int dir, const char *file, uint64_t number, struct err *err) {
-    char text[24];
-    snprintf(text, sizeof text, "%llu", (unsigned long long)number);
-    return cgroup_write(dir, file, text, err);
-}
-
-static int not_found_or(struct err *err, int sys, const char *what) {
-    return sys == ENOENT || sys == ENODEV ? err_set(err, ERR_NOT_FOUND, "no %s", what)
-                                          : err_sys(err, sys, "%s", what);
-}
-
-int cgroup_read(int dir, const char *file, char text[CGROUP_TEXT_MAX], struct err *err) {
-    CLEANUP_FD int fd = openat(dir, file, O_RDONLY | O_CLOEXEC);
-    ssize_t n = fd < 0 ? -1 : read(fd, text, CGROUP_TEXT_MAX - 1);
-    if (n < 0) {
-        return not_found_or(err, errno, file);
-    }
-    text[n] = '\0';
-    return (int)n;
-}
-
-uint64_t cgroup_value(const char *text, const char *key) {
-    size_t n = strlen(key);
-    for (const char *line = text; line && *line;) {
-        if (strncmp(line, key, n) == 0 && line[n] == ' ') {
-            return strtoull(line + n + 1, NULL, 10);
-        }
-        line = strchr(line, '\n');
-        line = line ? line + 1 : NULL;
-    }
-    return 0;
-}
-
-uint64_t cgroup_read_number(int dir, const char *file) {
-    char text[CGROUP_TEXT_MAX];
-    return cgroup_read(dir, file, text, NULL) < 0 ? 0 : strtoull(text, NULL, 10);
-}
-
-/* ---- directories ---- */
-
-static int open_dir(int dir, const char *name, struct err *err) {
-    int fd = openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    return fd < 0 ? not_found_or(err, errno, name) : fd;
-}
-
-int cgroup_make_dir(int dir, const char *name, struct err *err) {
-    if (mkdirat(dir, name, 0755) < 0 && errno != EEXIST) {
-        return err_sys(err, errno, "make cgroup %s", name);
-    }
-    return open_dir(dir, name, err);
-}
-
-int cgroup_remove_dir(int dir, const char *name, struct err *err) {
-    msec deadline = clock_msec() + BUSY_WAIT_MS;
-    while (unlinkat(dir, name, AT_REMOVEDIR) < 0) {
-        if (errno == ENOENT) {
-            return 0;
-        }
-        if (errno != EBUSY || clock_msec() >= deadline) {
-            return err_sys(err, errno, "remove cgroup %s", name);
-        }
-        poll(NULL, 0, BUSY_STEP_MS);
-    }
-    return 0;
-}
-
-/* ---- opening ---- */
-
-static int read_proc(const char *path, struct buf *out, struct err *err) {
-    buf_init(out, PROC_TEXT_MAX);
-    return file_read_whole(AT_FDCWD, path, out, err);
-}
-
-/* Opens D in one hierarchy; -1 without an error in *err->code when the host has no such one. */
-static int open_delegated(const char *name, const char *controller, struct err *err) {
-    struct buf mounts, membership;
-    char path[CGROUP_PATH_MAX];
-    int fd = -1;
-    bool read = read_proc("/proc/self/mountinfo", &mounts, err) == 0;
-    bool both = read_proc("/proc/self/cgroup", &membership, err) == 0 && read;
-    if (both && cgroup_find(buf_str(&mounts), buf_str(&membership), controller, name, path) < 0) {
-        err_set(err, ERR_NOT_FOUND, "no cgroup hierarchy %s is mounted",
-            controller ? controller : "v2");
-    } else if (both) {
-        fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        if (fd < 0) {
-            err_sys(err, errno, "open cgroup %s", path);
-        }
-    }
-    buf_free(&mounts);
-    buf_free(&membership);
-    return fd;
-}
-
-/* Opens D/NAME/instances. */
-static int open_instances(int delegated, const char *name, int flags, struct err *err) {
-    int (*enter)(int, const char *, struct err *) =
-        flags & CGROUP_MAKE ? cgroup_make_dir : open_dir;
-    CLEANUP_FD int own = enter(delegated, name, err);
-    return own < 0 ? -1 : enter(own, "instances", err);
-}
-
-static const char v2_controllers[] = "+memory +cpu +pids";
-
-/* Whether the v2 tree has the controllers at `dir`. */
-static bool has_controllers(int dir) {
-    char text[CGROUP_TEXT_MAX];
-    return cgroup_read(dir, "cgroup.controllers", text, NULL) >= 0 && strstr(text, "memory") &&
-           strstr(text, "pids");
-}
-
-/* Passes the controllers on from D to D/NAME and D/NAME/instances. */
-static int pass_controllers(int delegated, const char *name, int instances, struct err *err) {
-    CLEANUP_FD int own = open_dir(delegated, name, err);
-    if (own < 0 || cgroup_write(delegated, "cgroup.subtree_control", v2_controllers, err) < 0) {
-        return own < 0 || err->sys != EBUSY
-                   ? -1
-                   : err_hint(err, "the delegated cgroup holds processes itself; move them into "
-                                   "a cgroup below it first");
-    }
-    if (cgroup_write(own, "cgroup.subtree_control", v2_controllers, err) < 0) {
-        return -1;
-    }
-    return cgroup_write(instances, "cgroup.subtree_control", v2_controllers, err);
-}
-
-static int open_v1(struct sandbox_cgroups *c, const char *name, int flags, struct err *err) {
-    c->backend = &cgroup_v1;
-    for (int i = 0; i < CGROUP_V1; i++) {
-        CLEANUP_FD int delegated = open_delegated(name, v1_controllers[i], err);
-        if (delegated < 0) {
-            return -1;
-        }
-        c->v1[i] = open_instances(delegated, name, flags, err);
-        if (c->v1[i] < 0) {
-            return -1;
-        }
-        c->tasks[i] = flags & CGROUP_MAKE ? openat(c->v1[i], "tasks", O_WRONLY | O_CLOEXEC) : -1;
-        if (flags & CGROUP_MAKE && c->tasks[i] < 0) {
-            return err_sys(err, errno, "open tasks");
-        }
-    }
-    return 0;
-}
-
-static int open_all(struct sandbox_cgroups *c, const char *name, int flags, struct err *err) {
-    CLEANUP_FD int delegated = open_delegated(name, NULL, err);
-    if (delegated < 0) {
-        return -1;
-    }
-    c->instances = open_instances(delegated, name, flags, err);
-    if (c->instances < 0) {
-        return -1;
-    }
-    if (!has_controllers(delegated)) {
-        return open_v1(c, name, flags, err);
-    }
-    c->backend = &cgroup_v2;
-    return flags & CGROUP_MAKE ? pass_controllers(delegated, name, c->instances, err) : 0;
-}
-
-int cgroup_open(struct sandbox_cgroups *c, const char *name, int flags, struct err *err) {
-    *c = (struct sandbox_cgroups){ .instances = -1, .v1 = { -1, -1, -1 }, .tasks = { -1, -1, -1 } };
-    struct err own;
-    if (!err) {
-        err = &own;
-    }
-    if (open_all(c, name, flags, err) < 0) {
-        cgroup_close(c);
-        return err_wrap(err, "cgroups");
-    }
-    return 0;
-}
-
-void cgroup_close(struct sandbox_cgroups *c) {
-    file_close(&c->instances);
-    for (int i = 0; i < CGROUP_V1; i++) {
-        file_close(&c->v1[i]);
-        file_close(&c->tasks[i]);
-    }
-}
-
-static int enter_v1(const struct sandbox_cgroups *c, struct err *err) {
-    for (int i = 0; i < CGROUP_V1; i++) {
-        if (write(c->tasks[i], "0", 1) != 1) {
-            return err_sys(err, errno, "enter cgroup instances");
-        }
-    }
-    return 0;
-}
-
-int cgroup_hide(const struct sandbox_cgroups *c, int namespace, struct err *err) {
-    if (namespace >= 0) {
-        return setns(namespace, CLONE_NEWCGROUP) < 0 ? err_sys(err, errno, "setns") : 0;
-    }
-    if (c->backend == &cgroup_v1 && enter_v1(c, err) < 0) {
-        return -1;
-    }
-    return unshare(CLONE_NEWCGROUP) < 0 ? err_sys(err, errno, "unshare") : 0;
-}
-
-/* ---- one sandbox ---- */
+/* ---- birth ---- */
 
 void cgroup_app_init(struct cgroup_app *app) {
     *app = (struct cgroup_app){ .kill = -1, .freeze = -1, .oom = -1, .dir = -1, .procs = -1 };
@@ -307,8 +89,9 @@ static int make_namespace(int own, int proc, struct err *err) {
 
 static int make_v2(int own, int proc, struct cgroup_birth *out, struct err *err) {
     out->namespace = make_namespace(own, proc, err);
-    return out->namespace < 0 ? -1
-                              : cgroup_write(own, "cgroup.subtree_control", v2_controllers, err);
+    return out->namespace < 0
+               ? -1
+               : cgroup_write(own, "cgroup.subtree_control", CGROUP_V2_CONTROLLERS, err);
 }
 
 int cgroup_make(const struct sandbox_cgroups *c, const char *id, int proc, struct cgroup_birth *out,
@@ -318,7 +101,7 @@ int cgroup_make(const struct sandbox_cgroups *c, const char *id, int proc, struc
     if (mkdirat(c->instances, id, 0755) < 0) {
         return err_sys(err, errno, "make cgroup %s", id);
     }
-    CLEANUP_FD int own = open_dir(c->instances, id, err);
+    CLEANUP_FD int own = cgroup_open_dir(c->instances, id, err);
     if (own < 0 || (c->backend == &cgroup_v2 && make_v2(own, proc, out, err) < 0)) {
         return -1;
     }
@@ -352,7 +135,7 @@ static int open_for_init(int app, struct cgroup_app *out, struct err *err) {
 
 int cgroup_make_app(const struct sandbox_cgroups *c, const char *id,
     const struct cgroup_limits *limits, struct cgroup_app *out, struct err *err) {
-    CLEANUP_FD int own = open_dir(c->instances, id, err);
+    CLEANUP_FD int own = cgroup_open_dir(c->instances, id, err);
     CLEANUP_FD int app = own < 0 ? -1 : cgroup_make_dir(own, "app", err);
     if (app < 0 || give_files(own, app, limits, err) < 0 || open_for_init(app, out, err) < 0 ||
         c->backend->limit(c, id, app, limits, out, err) < 0) {
@@ -365,8 +148,8 @@ int cgroup_make_app(const struct sandbox_cgroups *c, const char *id,
 
 int cgroup_join_app(
     const struct sandbox_cgroups *c, const char *id, struct cgroup_app *out, struct err *err) {
-    CLEANUP_FD int own = open_dir(c->instances, id, err);
-    CLEANUP_FD int app = own < 0 ? -1 : open_dir(own, "app", err);
+    CLEANUP_FD int own = cgroup_open_dir(c->instances, id, err);
+    CLEANUP_FD int app = own < 0 ? -1 : cgroup_open_dir(own, "app", err);
     if (app < 0 || c->backend->join(c, id, out, err) < 0) {
         return -1;
     }
@@ -421,6 +204,25 @@ pid_t cgroup_init_pid(const struct sandbox_cgroups *c, const char *id, struct er
         return -1;
     }
     return (pid_t)strtol(text, NULL, 10);
+}
+
+static int enter_v1(const struct sandbox_cgroups *c, struct err *err) {
+    for (int i = 0; i < CGROUP_V1; i++) {
+        if (write(c->tasks[i], "0", 1) != 1) {
+            return err_sys(err, errno, "enter cgroup instances");
+        }
+    }
+    return 0;
+}
+
+int cgroup_hide(const struct sandbox_cgroups *c, int namespace, struct err *err) {
+    if (namespace >= 0) {
+        return setns(namespace, CLONE_NEWCGROUP) < 0 ? err_sys(err, errno, "setns") : 0;
+    }
+    if (c->backend == &cgroup_v1 && enter_v1(c, err) < 0) {
+        return -1;
+    }
+    return unshare(CLONE_NEWCGROUP) < 0 ? err_sys(err, errno, "unshare") : 0;
 }
 
 /* ---- all of them ---- */
@@ -492,116 +294,4 @@ int cgroup_census(const struct sandbox_cgroups *c, struct sandbox_census *out, s
         result = cgroup_each(&tree, count_v1, &out->cgroups, err);
     }
     return result;
-}
-
-/* ---- leaving ---- */
-
-/* Removes the empty leaves of NAME/system. Leaves with a daemon in them are busy and stay. */
-static void clear_daemons(int own) {
-    int fd = openat(own, "system", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-    if (!dir) {
-        file_close(&fd);
-        return;
-    }
-    struct dirent *entry;
-    for (int n = 0; n < REMOVE_DAEMONS_MAX && (entry = readdir(dir)); n++) {
-        if (entry->d_type == DT_DIR && entry->d_name[0] != '.') {
-            unlinkat(fd, entry->d_name, AT_REMOVEDIR);
-        }
-    }
-    closedir(dir);
-    unlinkat(own, "system", AT_REMOVEDIR);
-}
-
-static int clear_tree(int instances, const char *name, struct err *err) {
-    CLEANUP_FD int own = openat(instances, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    CLEANUP_FD int delegated = own < 0 ? -1 : openat(own, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (delegated < 0) {
-        return err_sys(err, errno, "open the delegated cgroup");
-    }
-    if (cgroup_remove_dir(own, "instances", err) < 0) {
-        return -1;
-    }
-    clear_daemons(own);
-    unlinkat(delegated, name, AT_REMOVEDIR);
-    return 0;
-}
-
-int cgroup_clear(const struct sandbox_cgroups *c, const char *name, struct err *err) {
-    for (int i = 0; i < CGROUP_V1; i++) {
-        if (c->v1[i] >= 0 && clear_tree(c->v1[i], name, err) < 0) {
-            return -1;
-        }
-    }
-    return clear_tree(c->instances, name, err);
-}
-
-int sandbox_cgroup_enter(const char *cgroup, const char *leaf, struct err *err) {
-    CLEANUP_FD int delegated = open_delegated(cgroup, NULL, err);
-    CLEANUP_FD int own = delegated < 0 ? -1 : cgroup_make_dir(delegated, cgroup, err);
-    CLEANUP_FD int system = own < 0 ? -1 : cgroup_make_dir(own, "system", err);
-    CLEANUP_FD int dir = system < 0 ? -1 : cgroup_make_dir(system, leaf, err);
-    return dir < 0 ? -1 : cgroup_write(dir, "cgroup.procs", "0", err);
-}
-
-/* ---- for the agent ---- */
-
-struct sandbox_cgroups *sandbox_cgroups_open(const char *cgroup, struct err *err) {
-    struct sandbox_cgroups *c = malloc(sizeof *c);
-    if (!c) {
-        err_no_memory(err);
-        return NULL;
-    }
-    if (cgroup_open(c, cgroup, 0, err) < 0) {
-        free(c);
-        return NULL;
-    }
-    return c;
-}
-
-void sandbox_cgroups_close(struct sandbox_cgroups *c) {
-    if (c) {
-        cgroup_close(c);
-        free(c);
-    }
-}
-
-/* Opens ID/app. */
-static int open_app(const struct sandbox_cgroups *c, const char *id, struct err *err) {
-    char path[SANDBOX_ID_MAX + sizeof "/app"];
-    if (strnlen(id, SANDBOX_ID_MAX) == SANDBOX_ID_MAX || !id[0] || strchr(id, '/') ||
-        id[0] == '.') {
-        return err_set(err, ERR_BAD_VALUE, "bad id");
-    }
-    snprintf(path, sizeof path, "%s/app", id);
-    int fd = openat(c->instances, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    return fd < 0 ? not_found_or(err, errno, "sandbox with this id") : fd;
-}
-
-int sandbox_usage(
-    const struct sandbox_cgroups *c, const char *id, struct sandbox_usage *out, struct err *err) {
-    char text[CGROUP_TEXT_MAX];
-    *out = (struct sandbox_usage){ 0 };
-    CLEANUP_FD int app = open_app(c, id, err);
-    if (app < 0 || cgroup_read(app, "cgroup.events", text, err) < 0) {
-        return -1;
-    }
-    out->populated = cgroup_value(text, "populated") != 0;
-    out->frozen = cgroup_value(text, "frozen") != 0;
-    if (cgroup_read(app, "cpu.stat", text, err) < 0) {
-        return -1;
-    }
-    out->cpu_usec = cgroup_value(text, "usage_usec");
-    return c->backend->usage(c, id, app, out, err);
-}
-
-int sandbox_freeze(const struct sandbox_cgroups *c, const char *id, bool frozen, struct err *err) {
-    CLEANUP_FD int app = open_app(c, id, err);
-    return app < 0 ? -1 : cgroup_write(app, "cgroup.freeze", frozen ? "1" : "0", err);
-}
-
-int sandbox_kill(const struct sandbox_cgroups *c, const char *id, struct err *err) {
-    CLEANUP_FD int app = open_app(c, id, err);
-    return app < 0 ? -1 : cgroup_write(app, "cgroup.kill", "1", err);
 }

@@ -27,6 +27,9 @@ enum {
     CGROUP_PATH_MAX = 512 /* bytes of the path of D */
 };
 
+/* What a v2 cgroup gives to those below it. */
+#define CGROUP_V2_CONTROLLERS "+memory +cpu +pids"
+
 struct cgroup_backend;
 
 struct sandbox_cgroups {
@@ -127,6 +130,10 @@ uint64_t cgroup_value(const char *text, const char *key);
 uint64_t cgroup_read_number(int dir, const char *file);
 /* rmdir of `name`, which may be gone; tries again a bounded while when it is busy. */
 int cgroup_remove_dir(int dir, const char *name, struct err *err);
+/* Opens the directory `name` below `dir`. ERR_NOT_FOUND. */
+int cgroup_open_dir(int dir, const char *name, struct err *err);
+/* Fills *err for the errno `sys`: ERR_NOT_FOUND and "no `what`" where that is the reason. */
+int cgroup_not_found_or(struct err *err, int sys, const char *what);
 /* The directory `name` below `dir`, made if it is not there. */
 int cgroup_make_dir(int dir, const char *name, struct err *err);
 
