@@ -38,6 +38,7 @@ enum {
     OTHER_PORT_MS = 300,    /* an app may listen elsewhere first; after this it is named */
     ROTATION_MS = 1000,     /* the longest wait for the proxy's acknowledgement */
     STOP_MARGIN_MS = 2000,  /* paas-init kills at the deadline; past it the cgroup is killed */
+    DESTROY_PAUSE_MS = 20,  /* from an end to clearing away what is left */
     INIT_END_MS = 2000,     /* from the app's end to that of paas-init */
 };
 
@@ -157,7 +158,8 @@ static void conclude(struct agent_instance *i, bool has_process) {
     instance_record(i);
     i->host->ended(i->host->ctx, i, asked);
     if (has_process) {
-        destroy(i);
+        /* Its successor starts first, and paas-init has a moment to leave by itself. */
+        set_timer(i, DESTROY_PAUSE_MS);
     } else {
         set_gone(i);
     }
@@ -477,7 +479,6 @@ static void on_state(void *data, const struct init_state *state) {
     if (i->row.pid == 0 && state->app_pid > 0) {
         i->row.pid = proc_child(i->init_pid, state->app_pid);
         tell_change(i);
-        instance_record(i);
     }
     if (i->phase != PHASE_START) {
         return;
@@ -576,7 +577,6 @@ static int spawn_with(struct agent_instance *i, int block, struct err *err) {
     if (directory < 0) {
         return -1;
     }
-    instance_record(i);
     int fds[] = { block, directory };
     return spawner_ask(i->host->spawner, &request, fds, on_spawned, i, err);
 }

@@ -21,6 +21,8 @@ struct report {
     uv_timer_t timer;
     struct http_fetch *fetch; /* under way, or NULL */
     bool due;                 /* something changed since the last one was made */
+    bool beat;                /* this one is a heartbeat, with what instances use */
+    msec last_beat;           /* when that was last */
     bool failing;             /* the last one did not arrive */
     struct stream_point routes;
     char boot_id[BOOT_ID_SIZE];
@@ -61,7 +63,7 @@ struct rows {
 
 static void read_usage(struct report *r, struct agent_instance *i, size_t position) {
     struct sandbox_usage usage;
-    if (i->phase < PHASE_START || i->phase > PHASE_STOP || position < r->usage_cursor ||
+    if (!r->beat || i->phase < PHASE_START || i->phase > PHASE_STOP || position < r->usage_cursor ||
         position >= r->usage_cursor + USAGE_A_REPORT) {
         return;
     }
@@ -147,6 +149,8 @@ static void send_report(struct report *r) {
     char url[128];
     struct err err;
     r->due = false;
+    r->beat = clock_msec() - r->last_beat >= REPORT_EVERY_MS;
+    r->last_beat = r->beat ? clock_msec() : r->last_beat;
     buf_init(&body, REPORT_BYTES_MAX);
     strings_free(&r->sent_ended);
     write_report(r, &body);

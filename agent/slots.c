@@ -87,6 +87,17 @@ int slots_take(struct slots *s, const char *id, uint32_t *slot, struct err *err)
         err, ERR_FULL, "all %d places for instances of this host are taken", INSTANCES_PER_NODE);
 }
 
+uint32_t slots_next(const struct slots *s, unsigned ahead) {
+    uint32_t at = s->cursor;
+    for (uint32_t tried = 0; tried < INSTANCES_PER_NODE; tried++) {
+        if (!s->used[at] && ahead-- == 0) {
+            return at;
+        }
+        at = at + 1 == PLATFORM_SLOTS ? PLATFORM_FIRST_SLOT : at + 1;
+    }
+    return 0;
+}
+
 void slots_release(struct slots *s, const char *id) {
     uint32_t slot;
     if (id_is_valid(id) && read_slot(s, id, &slot, NULL) == 0) {

@@ -25,6 +25,9 @@ int slots_open(struct slots *s, int dir, struct err *err);
 void slots_close(struct slots *s);
 /* Takes a free slot for `id` and writes it down. ERR_FULL when there is none. */
 int slots_take(struct slots *s, const char *id, uint32_t *slot, struct err *err);
+/* The `ahead`th slot (0, 1, …) that slots_take() would give out from now on; 0 when there is none.
+ */
+uint32_t slots_next(const struct slots *s, unsigned ahead);
 /* Frees the slot of `id`; an unknown id is fine. */
 void slots_release(struct slots *s, const char *id);
 /* Calls `each` for every id that has a slot; it may release it. */

@@ -35,8 +35,10 @@
 #include "spawner_wire.h"
 
 enum {
-    HELPERS_MAX = 8, /* layers at once: more only compete for the disk */
-    EXECS_MAX = 256, /* commands at once on a host: each is a process in an instance */
+    HELPERS_MAX = 8,    /* layers at once: more only compete for the disk */
+    AHEAD_SLOTS = 8,    /* starts for which namespaces are made ahead */
+    AHEAD_PAUSE_MS = 5, /* without a request, before something is made ahead */
+    EXECS_MAX = 256,    /* commands at once on a host: each is a process in an instance */
 };
 
 /* A child that is no instance: a helper, or a command inside one. */
@@ -404,15 +406,35 @@ static void spawner_close(struct spawner *s) {
     file_close(&s->socket);
 }
 
+/* Makes one thing ahead for the next starts. False when all of it is made, or can't be. */
+static bool make_ahead(struct spawner *s) {
+    struct err err;
+    for (unsigned ahead = 0; ahead < AHEAD_SLOTS; ahead++) {
+        uint32_t slot = slots_next(&s->slots, ahead);
+        int made = slot ? sandbox_prepare(s->host, slot, &err) : 0;
+        if (made < 0) {
+            log_warn("making slot %u ahead: %s", slot, err.text);
+            return false;
+        }
+        if (made > 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static int serve_until_closed(struct spawner *s, struct err *err) {
+    bool more = true; /* to make ahead */
     for (;;) {
         struct pollfd waits[] = {
             { .fd = s->socket, .events = POLLIN },
             { .fd = s->signals, .events = POLLIN },
         };
-        if (poll(waits, 2, -1) < 0 && errno != EINTR) {
+        int ready = poll(waits, 2, more ? AHEAD_PAUSE_MS : -1);
+        if (ready < 0 && errno != EINTR) {
             return err_sys(err, errno, "waiting for the agent");
         }
+        more = ready == 0 ? make_ahead(s) : true;
         if (waits[1].revents) {
             reap(s);
         }

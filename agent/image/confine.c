@@ -7,6 +7,7 @@
 #include <seccomp.h>
 #include <signal.h>
 #include <sys/capability.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -155,6 +156,7 @@ static const int allowed_calls[] = {
     SCMP_SYS(close),
     SCMP_SYS(fstat),
     SCMP_SYS(newfstatat),
+    SCMP_SYS(fstatfs),
     SCMP_SYS(openat),
     SCMP_SYS(openat2),
     SCMP_SYS(getdents64),
@@ -172,16 +174,12 @@ static const int allowed_calls[] = {
     SCMP_SYS(ftruncate),
     SCMP_SYS(syncfs),
     SCMP_SYS(brk),
-    SCMP_SYS(mmap),
     SCMP_SYS(munmap),
     SCMP_SYS(mremap),
-    SCMP_SYS(mprotect),
     SCMP_SYS(madvise),
     SCMP_SYS(futex),
     SCMP_SYS(clock_gettime),
     SCMP_SYS(getpid),
-    SCMP_SYS(gettid),
-    SCMP_SYS(tgkill),
     SCMP_SYS(rt_sigprocmask),
     SCMP_SYS(rt_sigaction),
     SCMP_SYS(rt_sigreturn),
@@ -190,12 +188,20 @@ static const int allowed_calls[] = {
     SCMP_SYS(exit_group),
 };
 
+/* Memory, but none that can be executed. */
+static int allow_memory(scmp_filter_ctx filter) {
+    const struct scmp_arg_cmp plain = SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0);
+    int result = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 1, plain);
+    return result < 0 ? result
+                      : seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(mprotect), 1, plain);
+}
+
 static int forbid_calls(struct err *err) {
     scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ERRNO(EPERM));
     if (!filter) {
         return err_no_memory(err);
     }
-    int result = 0;
+    int result = allow_memory(filter);
     for (size_t i = 0; result == 0 && i < sizeof allowed_calls / sizeof allowed_calls[0]; i++) {
         result = seccomp_rule_add(filter, SCMP_ACT_ALLOW, allowed_calls[i], 0);
     }

@@ -13,6 +13,7 @@
 #include <locale.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/vfs.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
@@ -40,6 +41,7 @@ const struct unpack_limits unpack_limits_default = {
 #define WHITEOUT_META ".wh..wh." /* names that aufs keeps for itself */
 #define WHITEOUT_OPAQUE ".wh..wh..opq"
 enum { ID_MAX = 65535 /* the namespace maps no more */ };
+#define DISK_RESERVE (256ULL << 20) /* bytes left to all else on the disk, or a twentieth of it */
 
 /* A directory's time is set at the end: files made in it would change it. */
 struct touch {
@@ -50,6 +52,7 @@ struct touch {
 struct unpack {
     const struct unpack_limits *limits;
     struct unpack_report *report;
+    uint64_t room; /* bytes that the disk has for this layer */
     struct packed *packed;
     struct archive *tar;
     struct tree layer, hidden;
@@ -100,6 +103,10 @@ static int judge_budget(struct unpack *u, const struct entry *e, struct err *err
     if (e->size > u->limits->bytes - r->bytes) {
         return err_set(err, ERR_TOO_LARGE, "%.200s: with it the layer is larger than %s",
             e->path.text, str_format_size((int64_t)u->limits->bytes, limit));
+    }
+    if (e->size > u->room - r->bytes) {
+        return err_set(err, ERR_FULL, "%.200s: the disk has %s left for the layer", e->path.text,
+            str_format_size((int64_t)u->room, limit));
     }
     r->bytes += e->size;
     return 0;
@@ -353,6 +360,19 @@ static int unpack_entry(struct unpack *u, struct archive_entry *entry, struct er
 
 /* ---- the whole of it ---- */
 
+/* What other users of the disk need is not taken, so that a large layer can't stop them. */
+static int measure_room(struct unpack *u, int directory, struct err *err) {
+    struct statfs disk;
+    if (fstatfs(directory, &disk) < 0) {
+        return err_sys(err, errno, "measuring the disk");
+    }
+    uint64_t block = (uint64_t)disk.f_bsize, left = disk.f_bavail * block;
+    uint64_t reserve = disk.f_blocks * block / 20;
+    reserve = reserve < DISK_RESERVE ? reserve : DISK_RESERVE;
+    u->room = left > reserve ? left - reserve : 0;
+    return 0;
+}
+
 static int open_tar(struct unpack *u, struct err *err) {
     u->tar = archive_read_new();
     if (!u->tar) {
@@ -425,9 +445,10 @@ int unpack_unconfined(const struct unpack_job *job, const struct unpack_limits *
     *report = (struct unpack_report){ 0 };
     tree_init(&u.layer, job->layer);
     tree_init(&u.hidden, job->hidden);
-    int result = packed_open(job->tar, limits, &u.packed, err) < 0 || open_tar(&u, err) < 0 ||
-                         unpack_entries(&u, err) < 0 || set_times(&u, err) < 0 ||
-                         verify(&u, job->diff_id, err) < 0
+    int result = measure_room(&u, job->layer, err) < 0 ||
+                         packed_open(job->tar, limits, &u.packed, err) < 0 ||
+                         open_tar(&u, err) < 0 || unpack_entries(&u, err) < 0 ||
+                         set_times(&u, err) < 0 || verify(&u, job->diff_id, err) < 0
                      ? -1
                      : 0;
     unpack_free(&u);
