@@ -61,7 +61,7 @@ const struct endpoint api_endpoints[] = {
     ROW(POST, "/v1/apps/{app}/kill", OP, instances_kill, "Sends a signal",
         .in = &kill_request_json),
     ROW(POST, "/v1/apps/{app}/exec", OP, instances_exec, "Runs a command inside",
-        .in = &exec_request_json, .out = &exec_output_json, .flags = EP_LINES,
+        .in = &exec_request_json, .out = &exec_output_json, .flags = EP_LINES | EP_WATCH,
         .body_max = EXEC_BYTES_MAX),
     ROW(GET, "/v1/apps/{app}/logs", OP, instances_logs, "Output; ?follow&tail=&instance=&process=",
         .out = &log_line_json, .flags = EP_LINES | EP_WATCH),
