@@ -29,8 +29,9 @@
     const struct json_type T##_json = { #T, sizeof(struct T),                                      \
         (const struct json_field[]){ __VA_ARGS__, F_OPEN } }
 
-#define SIZE_LIMIT (INT64_C(1) << 50) /* what a descriptor may claim; each use has its own bound   \
-                                       */
+#define SIZE_LIMIT                                                                                 \
+    (INT64_C(1) << 50) /* what a descriptor may claim; each use has its own bound                  \
+                        */
 
 TYPE(oci_platform, TEXT("os", oci_platform, os, 0, "operating system"),
     TEXT("architecture", oci_platform, architecture, 0, "processor"),
@@ -252,8 +253,9 @@ static void list_offers(const struct oci_index *index, struct buf *words) {
     const struct oci_descriptor *items = index->manifests.items;
     for (size_t i = 0; i < index->manifests.count; i++) {
         const char *tag = pairs_get(&items[i].annotations, OCI_ANNOTATION_REF);
-        buf_printf(words, "%s%s%s%s%s%s", i ? ", " : "", tag ? tag : "", tag ? " " : "",
-            items[i].platform.os, items[i].platform.os[0] ? "/" : "",
+        buf_printf(words, "%s%s%s", i ? ", " : "", tag ? tag : "",
+            tag && items[i].platform.os[0] ? " for " : "");
+        buf_printf(words, "%s%s%s", items[i].platform.os, items[i].platform.os[0] ? "/" : "",
             items[i].platform.architecture);
     }
 }

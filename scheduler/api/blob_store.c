@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -16,6 +17,7 @@
 #include <paas/str.h>
 
 enum { TAG_MAX = 128 /* bytes (distribution specification) */ };
+#define DISK_RESERVE (256ULL << 20) /* bytes left to all else on the disk, or a twentieth of it */
 
 /* A full disk has a code of its own. */
 static int disk_error(struct err *err, int sys, const char *what) {
@@ -30,6 +32,18 @@ static int disk_error(struct err *err, int sys, const char *what) {
 /* The same for an error that file.h made. */
 static int blame_disk(struct err *err) {
     return err && err->sys ? disk_error(err, err->sys, "writing to the registry") : -1;
+}
+
+/* A push must not take the room in which the store commits. */
+static int check_room(int directory, size_t more, struct err *err) {
+    struct statvfs disk;
+    if (fstatvfs(directory, &disk) < 0) {
+        return err_sys(err, errno, "measuring the disk");
+    }
+    uint64_t block = disk.f_frsize, left = disk.f_bavail * block;
+    uint64_t reserve = disk.f_blocks * block / 20;
+    reserve = reserve < DISK_RESERVE ? reserve : DISK_RESERVE;
+    return left < reserve + more ? disk_error(err, ENOSPC, "writing to the registry") : 0;
 }
 
 /* ---- opening ---- */
@@ -164,7 +178,7 @@ static int begin(const struct blob_store *s, struct blob_writer *w, struct err *
 
 int blob_writer_append(const struct blob_store *s, struct blob_writer *w, const void *bytes,
     size_t len, struct err *err) {
-    if (begin(s, w, err) < 0) {
+    if (begin(s, w, err) < 0 || check_room(s->uploads, len, err) < 0) {
         return -1;
     }
     digest_update(w->sum, bytes, len);

@@ -178,7 +178,7 @@ static void test_choosing_from_an_index(void **state) {
     assert_string_equal(found->digest, D2);
     json_free(&oci_index_json, &index);
     assert_null(choose(text, "a", &index, &err));
-    assert_non_null(strstr(err.text, "there is: a linux/mips"));
+    assert_non_null(strstr(err.text, "there is: a for linux/mips"));
     json_free(&oci_index_json, &index);
     assert_null(choose("{\"schemaVersion\":2,\"manifests\":[" LAYER(
                            OCI_MEDIA_MANIFEST, D1, "1") "," LAYER(OCI_MEDIA_MANIFEST, D2, "1") "]}",
