@@ -45,6 +45,7 @@ struct run {
     int n_command;
     int work_fd;
     int bench, cycles, gap_ms;
+    bool samples; /* print each start's microseconds rather than a summary */
     bool prepare; /* make things ahead in the gaps, as a host does when idle */
     unsigned counter;
 };
@@ -314,7 +315,11 @@ static int bench(struct run *run) {
         }
         destroyed[n] = clock_usec() - begin;
     }
-    if (result == 0) {
+    if (result == 0 && run->samples) {
+        for (int n = 0; n < run->bench; n++) {
+            printf("%lld\n", (long long)output[n]);
+        }
+    } else if (result == 0) {
         show_times("start (paas-init exec'ed)", started, run->bench);
         show_times("start to output in the log", output, run->bench);
         show_times("destroy", destroyed, run->bench);
@@ -385,6 +390,7 @@ enum option_key {
     O_RESOLVER,
     O_ENTER,
     O_SWEEP,
+    O_SAMPLES,
 };
 
 static const struct option options[] = {
@@ -409,6 +415,7 @@ static const struct option options[] = {
     { "ahead", no_argument, NULL, O_AHEAD },
     { "resolver", required_argument, NULL, O_RESOLVER },
     { "sweep", no_argument, NULL, O_SWEEP },
+    { "samples", no_argument, NULL, O_SAMPLES },
     { "enter-cgroup", no_argument, NULL, O_ENTER },
     { 0 },
 };
@@ -455,6 +462,9 @@ static bool take_option(struct run *run, struct arguments *args, int key, const 
         break;
     case O_STACK:
         spec->stack = strcmp(value, "host") == 0 ? SANDBOX_HOST : SANDBOX_IMAGE;
+        break;
+    case O_SAMPLES:
+        run->samples = true;
         break;
     case O_MEMORY:
         spec->memory_bytes = number;
