@@ -272,7 +272,7 @@ static int write_all(struct store *s, const struct store_batch *batch, struct er
     return 0;
 }
 
-static int write_batch(struct store *s, const struct store_batch *batch, struct err *err) {
+static int write_or_roll_back(struct store *s, const struct store_batch *batch, struct err *err) {
     if (write_all(s, batch, err) < 0) {
         if (!sqlite3_get_autocommit(s->db)) {
             sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL);
@@ -280,6 +280,21 @@ static int write_batch(struct store *s, const struct store_batch *batch, struct 
         return -1;
     }
     return 0;
+}
+
+/* On a full disk the log may hold old versions of rows: folded into the file, it gives room back.
+ */
+static int write_batch(struct store *s, const struct store_batch *batch, struct err *err) {
+    struct err why = { 0 };
+    int rc = write_or_roll_back(s, batch, &why);
+    if (rc < 0 && why.code == ERR_FULL) {
+        sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+        rc = write_or_roll_back(s, batch, &why);
+    }
+    if (rc < 0 && err) {
+        *err = why;
+    }
+    return rc;
 }
 
 static void on_run(struct worker_job *job) {

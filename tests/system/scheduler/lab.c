@@ -16,6 +16,9 @@
 #include <errno.h>
 #include <arpa/inet.h>
 #include <fcntl.h>
+#include <grp.h>
+#include <sched.h>
+#include <sys/mount.h>
 #include <netinet/in.h>
 #include <signal.h>
 #include <sys/socket.h>
@@ -29,7 +32,8 @@
 #include <paas/file.h>
 #include <paas/limits.h>
 
-enum { BASE = (int)(PLATFORM_ID_BASE + LAB_PLATFORM * PLATFORM_ID_COUNT), STRANGER = 65534 };
+#define BASE (PLATFORM_ID_BASE + LAB_PLATFORM * PLATFORM_ID_COUNT) /* over INT_MAX */
+enum { STRANGER = 65534 };
 
 static const uid_t uids[LAB_WHO] = { 0, BASE + 2, BASE + 3, STRANGER };
 
@@ -82,6 +86,11 @@ void lab_end(struct lab *lab) {
     if (lab->tcp >= 0) {
         close(lab->tcp);
     }
+    if (lab->mounted) {
+        char data[128];
+        snprintf(data, sizeof(data), "%s/data", lab->dir);
+        assert_int_equal(umount(data), 0);
+    }
     for (int i = 0; i < LAB_WHO; i++) {
         http_client_close(lab->clients[i], NULL, NULL);
     }
@@ -107,6 +116,20 @@ void lab_use_tcp(struct lab *lab, const char *token) {
         file_write_whole(AT_FDCWD, path, digest_hex(digest), DIGEST_HEX_LENGTH, 0644, 0, &err), 0);
 }
 
+void lab_limit_disk(struct lab *lab, const char *options) {
+    char data[128], all[128];
+    snprintf(data, sizeof(data), "%s/data", lab->dir);
+    snprintf(all, sizeof(all), "%s,mode=0711,uid=%u,gid=%u", options, BASE + 1, BASE + 1);
+    if (lab->mounted) {
+        assert_int_equal(mount(NULL, data, NULL, MS_REMOUNT, options), 0);
+        return;
+    }
+    assert_int_equal(unshare(CLONE_NEWNS), 0);
+    assert_int_equal(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL), 0);
+    assert_int_equal(mount("tmpfs", data, "tmpfs", 0, all), 0);
+    lab->mounted = true;
+}
+
 /* Puts a listener where the protocol of LISTEN_FDS wants it. */
 static bool pass(int fd, int at) {
     return fd == at ? fcntl(at, F_SETFD, 0) == 0 : dup2(fd, at) == at;
@@ -119,7 +142,7 @@ static void run_scheduler(const struct lab *lab) {
     snprintf(pid, sizeof(pid), "%d", getpid());
     int tcp = lab->tcp >= 0 ? fcntl(lab->tcp, F_DUPFD_CLOEXEC, 10) : -1;
     bool moved = pass(lab->listener, 3) && (tcp < 0 || pass(tcp, 4));
-    if (!moved || setresgid(BASE + 1, BASE + 1, BASE + 1) < 0 ||
+    if (!moved || setgroups(0, NULL) < 0 || setresgid(BASE + 1, BASE + 1, BASE + 1) < 0 ||
         setresuid(BASE + 1, BASE + 1, BASE + 1) < 0) {
         _exit(126);
     }

@@ -29,6 +29,7 @@ struct lab {
     int listener; /* of the API */
     int tcp;      /* listener for token holders, -1: none */
     int tcp_port;
+    bool mounted;
     msec timeout; /* of a request */
     pid_t pid;
     uv_loop_t loop;
@@ -41,6 +42,9 @@ void lab_begin(struct lab *lab, const char *program);
 void lab_end(struct lab *lab);
 /* From the next start on the API listens on TCP, too, for holders of this token. */
 void lab_use_tcp(struct lab *lab, const char *token);
+/* Puts the data directory on a tmpfs with these options, in a mount namespace of the test's own;
+ * called again, changes them. */
+void lab_limit_disk(struct lab *lab, const char *options);
 /* Starts the scheduler and waits until it answers. */
 void lab_start(struct lab *lab);
 /* Sends the signal, waits for the end; returns the wait status. */

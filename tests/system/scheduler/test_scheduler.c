@@ -348,6 +348,119 @@ static void only_the_right_ones_get_in(void **state) {
     }
 }
 
+static void it_holds_no_privilege(void **state) {
+    struct lab *lab = *state;
+    static const char *const expected[] = { "CapInh:\t0000000000000000",
+        "CapPrm:\t0000000000000000", "CapEff:\t0000000000000000", "CapAmb:\t0000000000000000",
+        "NoNewPrivs:\t1", "Seccomp:\t2", "Groups:\t \n" };
+    char path[64], text[8192];
+    snprintf(path, sizeof(path), "/proc/%d/status", lab->pid);
+    FILE *file = fopen(path, "r");
+    assert_non_null(file);
+    text[fread(text, 1, sizeof(text) - 1, file)] = '\0';
+    fclose(file);
+    for (size_t i = 0; i < sizeof(expected) / sizeof(*expected); i++) {
+        if (!strstr(text, expected[i])) {
+            fail_msg("%s is missing in %s", expected[i], text);
+        }
+    }
+}
+
+static void a_secret_stays_where_it_belongs(void **state) {
+    static const char secret[] = "canary-7f3a9";
+    struct lab *lab = *state;
+    char image[80], body[128];
+    serve(lab, image);
+    snprintf(body, sizeof(body), "{\"set\":{\"TOKEN\":\"%s\"}}", secret);
+    json_decref(lab_must(lab, METHOD_PATCH, "/v1/apps/shop/env", body));
+    lab_wait_grants(lab, "shop.web r1 1..1 demand\nshop.web r2 1..1\n");
+    static const char *const paths[] = { "/v1/events", "/v1/apps", "/v1/apps/shop",
+        "/v1/apps/shop/releases", "/v1/instances?all", "/v1/nodes", "/v1/status", "/metrics" };
+    for (size_t i = 0; i < sizeof(paths) / sizeof(*paths); i++) {
+        char *text = lab_get_text(lab, LAB_OPERATOR, paths[i]);
+        if (strstr(text, secret)) {
+            fail_msg("%s shows the secret", paths[i]);
+        }
+        free(text);
+    }
+    char *text = lab_get_text(lab, LAB_AGENT, "/v1/nodes/n1/grants");
+    assert_null(strstr(text, secret));
+    free(text);
+    text = lab_get_text(lab, LAB_PROXY, "/v1/routes");
+    assert_null(strstr(text, secret));
+    free(text);
+    text = lab_get_text(lab, LAB_OPERATOR, "/v1/apps/shop/env");
+    assert_non_null(strstr(text, secret)); /* the search can find it */
+    free(text);
+}
+
+static void a_full_disk_refuses_changes_and_serves_on(void **state) {
+    struct lab *lab = *state;
+    char image[80], *body = malloc(300000);
+    json_t *answer;
+    assert_int_equal(WEXITSTATUS(lab_stop(lab, SIGTERM)), 0);
+    lab_limit_disk(lab, "size=2m");
+    lab_start(lab);
+    serve(lab, image);
+    int status = 200, sent = 0;
+    strcpy(body, "{\"set\":{");
+    for (int i = 0; i < 7; i++) {
+        sprintf(body + strlen(body), "%s\"V%d\":\"%030000d\"", i ? "," : "", i, 0);
+    }
+    strcat(body, ",\"N\":\"      \"}}");
+    char *number = strstr(body, "      ");
+    for (; status == 200 && sent < 60; sent++) {
+        memcpy(number, "      ", 6);
+        number[sprintf(number, "%d", sent)] = ' ';
+        status = lab_call(lab, LAB_OPERATOR, METHOD_PATCH, "/v1/apps/shop/env", body, &answer);
+        if (status != 200) {
+            assert_string_equal(lab_text(answer, "code"), "full");
+        }
+        json_decref(answer);
+    }
+    assert_int_equal(status, 507);
+    assert_true(sent > 1);
+    free(body);
+    lab_report(lab, false, "");
+    json_decref(lab_must(lab, METHOD_GET, "/v1/apps", NULL));
+    lab_limit_disk(lab, "size=16m"); /* room is made */
+    json_decref(lab_must(lab, METHOD_DELETE, "/v1/apps/shop", NULL));
+    assert_int_equal(lab_push(lab, "shop", image, ""), 1);
+}
+
+static void pushes_at_once_leave_one_that_serves(void **state) {
+    enum { PUSHERS = 6 };
+    struct lab *lab = *state;
+    char image[80];
+    serve(lab, image);
+    pid_t pids[PUSHERS];
+    for (int i = 0; i < PUSHERS; i++) {
+        pids[i] = fork();
+        if (pids[i] == 0) {
+            struct lab own = *lab;
+            uv_loop_init(&own.loop);
+            http_client_create(&own.loop, &own.clients[LAB_OPERATOR], NULL);
+            for (int n = 0; n < 4; n++) {
+                lab_push(&own, "shop", image, "");
+            }
+            _exit(0);
+        }
+    }
+    for (int i = 0; i < PUSHERS; i++) {
+        int status;
+        assert_int_equal(waitpid(pids[i], &status, 0), pids[i]);
+        assert_int_equal(status, 0);
+    }
+    lab_wait_grants(lab, "shop.web r1 1..1 demand\nshop.web r25 1..1\n");
+    lab_report(lab, false, "bbbb web.2 shop web 25 healthy");
+    lab_wait_grants(lab, "shop.web r25 1..1 demand\n");
+    json_t *releases = lab_must(lab, METHOD_GET, "/v1/apps/shop/releases", NULL);
+    for (size_t i = 1; i < 24; i++) {
+        assert_string_equal(lab_text(json_array_get(releases, i), "state"), "superseded");
+    }
+    json_decref(releases);
+}
+
 static void tcp_is_for_holders_of_the_token_that_call_it_by_address(void **state) {
     struct lab *lab = *state;
     lab_use_tcp(lab, "correct-horse");
@@ -477,6 +590,10 @@ int main(int argc, char **argv) {
         TEST(sigterm_ends_it_cleanly_with_watchers_on_it),
         TEST(a_second_scheduler_on_the_same_data_is_refused),
         TEST(only_the_right_ones_get_in),
+        TEST(it_holds_no_privilege),
+        TEST(a_secret_stays_where_it_belongs),
+        TEST(a_full_disk_refuses_changes_and_serves_on),
+        TEST(pushes_at_once_leave_one_that_serves),
         TEST(tcp_is_for_holders_of_the_token_that_call_it_by_address),
         TEST(bad_input_is_refused_in_words),
         TEST(a_report_that_is_not_one_changes_nothing),
