@@ -78,8 +78,7 @@ static void flush_and_close(struct client *c) {
     if (c->flow.queued == 0 || c->flow.broken) {
         shut(c);
     } else {
-        c->unsent = c->flow.queued;
-        flow_timer(&c->flow, CLIENT_STALL_TIMEOUT);
+        flow_watch_progress(&c->flow);
     }
 }
 
@@ -159,7 +158,7 @@ static bool takes_more(const struct client *c) {
     switch (c->state) {
     case CLIENT_IDLE:
     case CLIENT_HEAD:
-        return true;
+        return c->flow.queued <= FLOW_HIGH; /* else it must read first */
     case CLIENT_BUSY:
         return exchange_takes_more(c);
     case CLIENT_TUNNEL:
@@ -192,7 +191,11 @@ static size_t consume(struct client *c, const char *bytes, size_t len) {
     size_t used = 0;
     while (takes_more(c)) {
         struct http_result r;
-        if (c->state == CLIENT_IDLE && (used == len || !begin_head(c))) {
+        if (c->state == CLIENT_IDLE && used == len) {
+            break;
+        }
+        if (c->state == CLIENT_IDLE && !begin_head(c)) {
+            client_cut(c, true); /* no memory */
             break;
         }
         enum http_event event = http_parse_feed(&c->parser, bytes + used, len - used, &r);
@@ -241,10 +244,9 @@ static void input(struct client *c, const char *bytes, size_t len) {
     case CLIENT_HEAD:
     case CLIENT_BUSY: {
         size_t used = consume(c, bytes, len);
-        if (used < len && c->state == CLIENT_BUSY) {
+        bool open = c->state == CLIENT_IDLE || c->state == CLIENT_HEAD || c->state == CLIENT_BUSY;
+        if (used < len && open) {
             keep_input(c, bytes + used, len - used);
-        } else if (used < len && c->state == CLIENT_IDLE) {
-            client_cut(c, true); /* no memory to read a head */
         }
         break;
     }
@@ -329,9 +331,15 @@ static void on_news(struct flow *flow, unsigned news) {
         client_cut(c, false);
         return;
     }
+    bool held = c->state == CLIENT_BUSY && c->exchange.state == EXCHANGE_HELD;
+    if (held) {
+        return; /* its timer is the hold's */
+    }
     if (news & FLOW_CONGESTED) {
-        c->unsent = flow->queued;
-        flow_timer(flow, CLIENT_STALL_TIMEOUT);
+        flow_watch_progress(flow);
+        if (c->state == CLIENT_IDLE || c->state == CLIENT_HEAD) {
+            flow_pause(flow); /* it asks, and does not read the answers */
+        }
         if (u && c->state != CLIENT_FLUSHING) {
             flow_pause(&u->flow);
             flow_timer(&u->flow, 0);
@@ -345,20 +353,25 @@ static void on_news(struct flow *flow, unsigned news) {
         shut(c);
         break;
     case CLIENT_TUNNEL:
+        flow_timer(flow, 0);
         upstream_read(u);
         tunnel_drained(c);
         break;
     case CLIENT_BUSY:
-        if (c->exchange.request_whole) {
-            flow_timer(flow, 0);
-        }
+        flow_timer(flow, 0);
         if (u && c->exchange.state == EXCHANGE_ANSWERING) {
             upstream_read(u);
-            upstream_timer(u, UPSTREAM_STALL_TIMEOUT);
+            upstream_await(u);
         }
         break;
     case CLIENT_IDLE:
+        flow_timer(flow, CLIENT_IDLE_TIMEOUT);
+        client_go_on(c);
+        break;
     case CLIENT_HEAD:
+        flow_timer(flow, CLIENT_HEADER_TIMEOUT);
+        client_go_on(c);
+        break;
     case CLIENT_LINGERING:
     case CLIENT_GONE:
         break;
@@ -370,10 +383,8 @@ static const struct flow_events events = { .news = on_news, .closed = on_closed 
 static void on_timeout(struct wheel_timer *t) {
     struct flow *flow = LIST_ITEM(t, struct flow, timer);
     struct client *c = LIST_ITEM(flow, struct client, flow);
-    if (flow->queued && flow->queued < c->unsent && c->state != CLIENT_LINGERING) {
-        c->unsent = flow->queued; /* it reads, if slowly */
-        flow_timer(flow, CLIENT_STALL_TIMEOUT);
-        return;
+    if (c->state != CLIENT_LINGERING && flow_made_progress(flow)) {
+        return; /* it reads, if slowly */
     }
     switch (c->state) {
     case CLIENT_HEAD:

@@ -36,7 +36,6 @@ struct client {
     bool linger;      /* the peer may still be sending when we close */
     bool half_closed; /* it will send no more */
     bool head_late;   /* a head came in more than one piece: its timer runs */
-    size_t unsent;    /* bytes that waited when the timer was set, to see progress */
     struct exchange exchange;
     struct list link;    /* worker->clients */
     struct list idle;    /* worker->idle_clients */

@@ -159,7 +159,7 @@ static void put_body_end(struct client *c) {
         flow_commit(
             &u->flow, 3 + trailers_write(to + 3, c->parser.trailers, c->parser.trailer_count));
     }
-    upstream_timer(u, UPSTREAM_ANSWER_TIMEOUT);
+    upstream_await(u);
 }
 
 static void put_head(struct client *c, struct upstream *u) {
@@ -201,7 +201,7 @@ static void send_request(struct client *c) {
     if (x->request_whole) {
         put_body_end(c);
     } else {
-        upstream_timer(u, 0); /* the client's timer runs */
+        upstream_await(u);
         client_go_on(c);
     }
 }

@@ -270,3 +270,16 @@ void flow_timer(struct flow *c, msec after) {
         worker_timer(c->worker, &c->timer, after);
     }
 }
+
+void flow_watch_progress(struct flow *c) {
+    c->queued_before = c->queued;
+    flow_timer(c, CLIENT_STALL_TIMEOUT);
+}
+
+bool flow_made_progress(struct flow *c) {
+    if (c->queued == 0 || c->queued >= c->queued_before) {
+        return false;
+    }
+    flow_watch_progress(c);
+    return true;
+}

@@ -37,6 +37,7 @@ struct flow {
     const struct flow_events *events;
     struct wheel_timer timer;
     size_t queued;         /* bytes that wait for the peer */
+    size_t queued_before;  /* when its progress was looked at last */
     unsigned news;         /* enum flow_news */
     struct flow *next_new; /* of the outbox's list; itself at the end of it */
     bool reading, broken, closing;
@@ -73,5 +74,10 @@ void flow_close(struct flow *c);
 void flow_reset(struct flow *c);
 /* Sets the connection's timer `after` ms from now; 0 turns it off. */
 void flow_timer(struct flow *c, msec after);
+
+/* While output waits: sets the timer to CLIENT_STALL_TIMEOUT and remembers how much waits. */
+void flow_watch_progress(struct flow *c);
+/* When that timer fired: true, and it is set again, if the peer took some of it meanwhile. */
+bool flow_made_progress(struct flow *c);
 
 #endif

@@ -22,7 +22,7 @@ static void put_json_member(struct buf *b, const char *name, const char *value) 
 }
 
 static void write_problem(struct buf *b, const struct client *c, const struct refusal *r) {
-    buf_printf(b, "{\"type\":\"about:blank\",\"title\":");
+    buf_printf(b, "{\"type\":\"urn:paas:error:%s\",\"title\":", err_name(r->code));
     buf_json_string(b, err_title(r->code), strlen(err_title(r->code)));
     buf_printf(b, ",\"status\":%d", r->status);
     put_json_member(b, "code", err_name(r->code));

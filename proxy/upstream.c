@@ -40,6 +40,18 @@ static void on_closed(struct flow *c) {
 
 static void on_read(uv_stream_t *stream, ssize_t len, const uv_buf_t *buf);
 
+void upstream_await(struct upstream *u) {
+    const struct exchange *x = &u->client->exchange;
+    if (!x->request_whole) {
+        flow_timer(&u->client->flow, CLIENT_STALL_TIMEOUT);
+    }
+    if (x->state == EXCHANGE_ANSWERING) {
+        upstream_timer(u, UPSTREAM_STALL_TIMEOUT);
+    } else {
+        upstream_timer(u, x->request_whole ? UPSTREAM_ANSWER_TIMEOUT : 0);
+    }
+}
+
 void upstream_read(struct upstream *u) {
     flow_read(&u->flow, on_read);
 }
@@ -57,17 +69,16 @@ static void on_news(struct flow *c, unsigned news) {
     }
     if (news & FLOW_CONGESTED) {
         flow_pause(&client->flow);
-        if (!tunnel) {
-            upstream_timer(u, CLIENT_STALL_TIMEOUT);
+        if (!tunnel && backend_lives(u->backend)) {
+            flow_timer(&client->flow, 0); /* it is the instance that does not read */
+            flow_watch_progress(c);
         }
     }
     if (news & FLOW_DRAINED) {
         if (tunnel) {
             tunnel_drained(client);
-        } else if (client->exchange.request_whole) {
-            upstream_timer(u, UPSTREAM_ANSWER_TIMEOUT);
         } else {
-            upstream_timer(u, 0);
+            upstream_await(u);
         }
         client_go_on(client);
     }
@@ -113,12 +124,17 @@ static void on_timeout(struct wheel_timer *t) {
         return;
     }
     struct client *client = u->client;
+    if (backend_lives(u->backend) && flow_made_progress(c)) {
+        return; /* it reads the request, if slowly */
+    }
     switch (client->exchange.state) {
     case EXCHANGE_CONNECTING:
         exchange_attempt_failed(client, ATTEMPT_NOT_CONNECTED);
         break;
     case EXCHANGE_AWAITING:
-        exchange_attempt_failed(client, ATTEMPT_SILENT);
+        /* One that was stopped will not answer: another may. */
+        exchange_attempt_failed(
+            client, backend_lives(u->backend) ? ATTEMPT_SILENT : ATTEMPT_CLOSED);
         break;
     case EXCHANGE_ANSWERING:
     case EXCHANGE_TUNNEL:

@@ -40,6 +40,8 @@ struct upstream *upstream_take(struct backend *b, struct client *c, enum upstrea
 /* Begins to connect; the client hears exchange_connected() or exchange_attempt_failed() later.
  * NULL when that could not even begin. */
 struct upstream *upstream_connect(struct backend *b, struct client *c);
+/* Sets the timers for what is awaited now: more of the request, the answer, or more of it. */
+void upstream_await(struct upstream *u);
 /* Reads on after flow_pause(). */
 void upstream_read(struct upstream *u);
 /* Sets its timer; that of an ended instance's connection is never put off. */

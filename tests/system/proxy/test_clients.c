@@ -1,6 +1,7 @@
 /* Hostile and broken clients. SPDX-License-Identifier: Apache-2.0 */
 #include "rig.h"
 
+#include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -226,6 +227,41 @@ static void an_answer_before_the_body_ends_the_connection(void **state) {
     close(instance);
 }
 
+/* Whoever asks on and on, and reads no answer, is not read any more. */
+static void a_client_that_does_not_read_is_not_served(void **state) {
+    struct scene *s = *state;
+    enum { MOST = 64 << 20 };
+    static const char request[] = "GET / HTTP/1.1\r\nHost: nobody.test\r\n\r\n";
+    int client = rig_dial(&s->rig);
+    char *many = malloc(sizeof request * 1000);
+    size_t len = 0, sent = 0;
+    for (int i = 0; i < 1000; i++) {
+        memcpy(many + len, request, sizeof request - 1);
+        len += sizeof request - 1;
+    }
+    for (int stuck = 0; sent < MOST && stuck < 10;) {
+        ssize_t n = send(client, many + sent % len, len - sent % len, MSG_DONTWAIT | MSG_NOSIGNAL);
+        stuck = n > 0 ? 0 : stuck + 1;
+        sent += n > 0 ? (size_t)n : 0;
+        if (n <= 0) {
+            poll(NULL, 0, 20);
+        }
+    }
+    assert_true(sent < MOST);
+    /* Once it reads, all goes on, and each request has its answer. */
+    char *answers = malloc(1 << 20);
+    size_t read = 0;
+    while (poll(&(struct pollfd){ .fd = client, .events = POLLIN }, 1, 300) > 0) {
+        ssize_t n = recv(client, answers, 1 << 20, 0);
+        assert_true(n > 0);
+        read += (size_t)n;
+    }
+    assert_true(read > sent * 3); /* an answer is some 300 bytes, a request 40 */
+    free(many);
+    free(answers);
+    close(client);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void) {
@@ -238,6 +274,7 @@ int main(void) {
         TEST(a_client_that_leaves_frees_its_instance),
         TEST(one_address_cannot_take_all_connections),
         TEST(an_answer_before_the_body_ends_the_connection),
+        TEST(a_client_that_does_not_read_is_not_served),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
