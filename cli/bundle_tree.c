@@ -228,7 +228,11 @@ static int read_ignore(struct walk *w, int dir, struct err *err) {
         result = 0;
     }
     buf_free(&text);
-    return result < 0 ? err_set(err, ERR_BAD_MANIFEST, IGNORE_FILE ": %s", why.text) : 0;
+    if (result == 0) {
+        return 0;
+    }
+    bool foul = why.code == ERR_BAD_VALUE || why.code == ERR_TOO_LARGE;
+    return err_set(err, foul ? ERR_BAD_MANIFEST : why.code, IGNORE_FILE ": %s", why.text);
 }
 
 int bundle_tree(

@@ -191,7 +191,7 @@ struct following {
     struct client *client;
     struct follow *follow;
     uv_signal_t interrupt;
-    uv_timer_t timer;
+    uv_timer_t timer, quiet;
     struct err err; /* the last loss */
     bool done, opened;
     int result;
@@ -208,6 +208,7 @@ static void finish(struct following *f, int result) {
 
 static void on_line(void *data, const char *line, size_t len) {
     struct following *f = data;
+    uv_timer_again(&f->quiet);
     if (!f->done && len > 0 && !f->stream->line(f->stream->data, line, len)) {
         finish(f, 0);
     }
@@ -257,6 +258,11 @@ static void on_timeout(uv_timer_t *timer) {
     finish(f, -1);
 }
 
+static void on_quiet(uv_timer_t *timer) {
+    struct following *f = timer->data;
+    f->stream->quiet(f->stream->data);
+}
+
 int client_follow(struct client *c, const struct client_stream *stream, struct err *err) {
     struct following f = { .stream = stream, .client = c, .out = err };
     char url[API_MAX + CLIENT_PATH_MAX];
@@ -279,10 +285,14 @@ int client_follow(struct client *c, const struct client_stream *stream, struct e
     };
     uv_signal_init(&c->loop, &f.interrupt);
     uv_timer_init(&c->loop, &f.timer);
-    f.interrupt.data = f.timer.data = &f;
+    uv_timer_init(&c->loop, &f.quiet);
+    f.interrupt.data = f.timer.data = f.quiet.data = &f;
     uv_signal_start(&f.interrupt, on_interrupt, SIGINT);
     if (stream->timeout) {
         uv_timer_start(&f.timer, on_timeout, (uint64_t)stream->timeout, 0);
+    }
+    if (stream->quiet) {
+        uv_timer_start(&f.quiet, on_quiet, CLIENT_QUIET, CLIENT_QUIET);
     }
     f.result = follow_open(&options, (struct stream_point){ 0 }, &f.follow, err);
     while (f.result == 0 && !f.done) {
@@ -291,7 +301,8 @@ int client_follow(struct client *c, const struct client_stream *stream, struct e
     follow_close(f.follow);
     uv_close((uv_handle_t *)&f.interrupt, NULL);
     uv_close((uv_handle_t *)&f.timer, NULL);
-    uv_run(&c->loop, UV_RUN_NOWAIT); /* closes the two handles, which are on this stack */
+    uv_close((uv_handle_t *)&f.quiet, NULL);
+    uv_run(&c->loop, UV_RUN_NOWAIT); /* closes the handles, which are on this stack */
     return f.result;
 }
 

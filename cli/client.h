@@ -54,7 +54,10 @@ struct client_stream {
     void *data;
     bool once;       /* a clean end ends it */
     int64_t timeout; /* ms in all; 0: none. Then ERR_TIMEOUT */
+    /* Called after each CLIENT_QUIET ms without a line; may be NULL. */
+    void (*quiet)(void *data);
 };
+enum { CLIENT_QUIET = 10000 /* ms: who watches knows by then that it still runs */ };
 int client_follow(struct client *c, const struct client_stream *stream, struct err *err);
 
 /* Appends `text` to `out` as one segment or value of a URL. -1 when it does not fit. */

@@ -269,7 +269,7 @@ const struct command commands[] = {
     },
     {
         .name = "help",
-        .args = "[COMMAND | exit-codes]",
+        .args = "[COMMAND | exit-codes | reference]",
         .doc = "Show how to use a command",
         .example = "paas help push\npaas help exit-codes",
         .args_max = 2,

@@ -86,6 +86,30 @@ static void print_exit_codes(void) {
     }
 }
 
+/* docs/cli.md. */
+static void print_reference(void) {
+    puts("# paas\n\nMade by `paas help reference` from the table of commands.");
+    for (const struct command *command = commands; command->name; command++) {
+        printf("\n## paas %s\n```console\n", command->name);
+        print_examples(stdout, command, "$ ");
+        printf("```\n`paas %s%s%s`: %s.\n", command->name, command->args[0] ? " " : "",
+            command->args, command->doc);
+        if (command->about) {
+            printf("\n%s\n", command->about);
+        }
+        if (command->options) {
+            puts("\n```");
+            print_options(stdout, command->options, NULL);
+            puts("```");
+        }
+    }
+    puts("\n## Options of every command\n```");
+    print_options(stdout, common_options, NULL);
+    puts("```\n\n## Exit status\n```");
+    print_exit_codes();
+    puts("```");
+}
+
 int help_run(struct cli *cli, struct err *err) {
     const char *word = cli_arg(cli, 0);
     if (!word) {
@@ -94,6 +118,10 @@ int help_run(struct cli *cli, struct err *err) {
     }
     if (strcmp(word, "exit-codes") == 0) {
         print_exit_codes();
+        return 0;
+    }
+    if (strcmp(word, "reference") == 0) {
+        print_reference();
         return 0;
     }
     int words;

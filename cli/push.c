@@ -262,8 +262,22 @@ static void print_answer(const struct push *p) {
     printf(p->answer.release > 1 ? "     undo: paas rollback %s\n" : "\n", p->app);
 }
 
+/* What to try when the app's files can't be used. */
+static int advise_source(const struct push *p, struct err *err) {
+    const char *image = options_value(&p->cli->options, "image");
+    const char *path = options_value(&p->cli->options, "path");
+    if (err->hint[0] || err->code == ERR_USAGE) {
+        return -1;
+    }
+    return image ? err_hint(err, "skopeo inspect %.120s", image)
+                 : err_hint(err, "correct it, then: paas config check %.120s", path ? path : ".");
+}
+
 static int push(struct push *p, struct err *err) {
-    if (build(p, err) < 0 || send_image(p, err) < 0 || ask_release(p, err) < 0) {
+    if (build(p, err) < 0) {
+        return advise_source(p, err);
+    }
+    if (send_image(p, err) < 0 || ask_release(p, err) < 0) {
         return -1;
     }
     if (!options_flag(&p->cli->options, "no-wait") &&

@@ -147,6 +147,12 @@ static void on_after(void *data, char *text, size_t size) {
     snprintf(text, size, "%" PRId64, ((struct following *)data)->sequence);
 }
 
+static void on_quiet(void *data) {
+    struct following *f = data;
+    progress_step(
+        f->cli, clock_msec() - f->began, "wait", "%d healthy so far", (int)f->rollout->instances);
+}
+
 int rollout_follow(
     struct cli *cli, const struct change_answer *change, struct rollout *out, struct err *err) {
     *out = (struct rollout){ 0 };
@@ -166,6 +172,7 @@ int rollout_follow(
         .after = on_after,
         .data = &f,
         .timeout = ROLLOUT_WAIT_MS,
+        .quiet = on_quiet,
     };
     struct client *c = cli_client(cli, err);
     if (!c) {

@@ -82,6 +82,10 @@ int status_get(struct client *c, struct status *out, struct err *err) {
     return 0;
 }
 
+static const char *plural(int64_t count) {
+    return count == 1 ? "" : "s";
+}
+
 static void print(FILE *to, const struct status *s) {
     const struct {
         const char *name;
@@ -91,8 +95,8 @@ static void print(FILE *to, const struct status *s) {
     fprintf(to, "paas %s: %s\n", s->version[0] ? s->version : PAAS_VERSION,
         s->ready ? "all is well" : "not ready");
     fprintf(to, "  api    %s\n  http   http://%s\n  data   %s\n", s->api, s->http, s->data);
-    fprintf(to, "  runs   %d apps, %d instances on %d node%s\n", (int)s->apps, (int)s->instances,
-        (int)s->nodes, s->nodes == 1 ? "" : "s");
+    fprintf(to, "  runs   %d app%s, %d instance%s on %d node%s\n", (int)s->apps, plural(s->apps),
+        (int)s->instances, plural(s->instances), (int)s->nodes, plural(s->nodes));
     fprintf(to, "  parts ");
     for (size_t i = 0; i < sizeof pids / sizeof *pids; i++) {
         if (pids[i].pid) {
