@@ -66,8 +66,11 @@ int base64_decode(const char *text, size_t len, struct buf *out, struct err *err
         if (n < 0) {
             return err_set(err, ERR_BAD_VALUE, "not base64 at character %zu", i + 1);
         }
-        if (buf_append(out, bytes, (size_t)n) < 0) {
+        if ((size_t)n > out->max - out->len) {
             return err_set(err, ERR_TOO_LARGE, "over %zu bytes", out->max);
+        }
+        if (buf_append(out, bytes, (size_t)n) < 0) {
+            return err_no_memory(err);
         }
     }
     return 0;

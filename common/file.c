@@ -113,7 +113,11 @@ int file_read_whole(int dir, const char *name, struct buf *out, struct err *err)
         if (n == 0) {
             return 0;
         }
-        if (buf_append(out, chunk, (size_t)n) < 0) {
+        bool fits = (size_t)n <= out->max - out->len;
+        if (buf_append(out, chunk, (size_t)n) < 0 && fits) {
+            return err_no_memory(err);
+        }
+        if (!fits) {
             return err_set(err, ERR_TOO_LARGE, "%s is larger than %zu bytes", name, out->max);
         }
     }

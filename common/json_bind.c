@@ -427,7 +427,10 @@ static json_t *parse(const char *text, size_t len, struct err *err) {
         return NULL;
     }
     json_t *tree = json_loadb(text, len, JSON_REJECT_DUPLICATES, &why);
-    if (!tree) {
+    /* Without a place, or when it says so, it is memory that was missing. */
+    if (!tree && (why.line < 0 || json_error_code(&why) == json_error_out_of_memory)) {
+        err_no_memory(err);
+    } else if (!tree) {
         err_set(err, ERR_BAD_REQUEST, "not JSON at line %d, column %d: %s", why.line, why.column,
             why.text);
     }
