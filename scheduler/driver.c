@@ -217,6 +217,7 @@ static int fill_release(const struct intent *intent, const struct app_row *row, 
         processes[i].instances = specs[i].instances;
         processes[i].min = specs[i].autoscale.min;
         processes[i].max = specs[i].autoscale.max;
+        processes[i].standby = specs[i].autoscale.standby;
         processes[i].memory = specs[i].memory;
     }
     release->release = number;
@@ -254,6 +255,7 @@ void driver_app(struct scheduler *s, const char *name) {
         memcpy(rules[i].process, from_rules[i].process, sizeof(rules[i].process));
         rules[i].min = from_rules[i].rule.min;
         rules[i].max = from_rules[i].rule.max;
+        rules[i].standby = from_rules[i].rule.standby;
     }
     for (size_t i = 0; i < app.route_count; i++) {
         memcpy(routes[i].host, from_routes[i].host, sizeof(routes[i].host));

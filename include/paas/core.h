@@ -35,6 +35,7 @@ struct core_process {
     char name[NAME_SIZE];
     int64_t instances;
     int64_t min, max; /* of the manifest's autoscale; max 0: there is none */
+    int64_t standby;  /* frozen ones kept ready, with autoscale */
     int64_t memory;   /* bytes of one instance */
 };
 
@@ -48,7 +49,7 @@ struct core_release {
 /* A scale rule set by a command: it outlives pushes and goes before the manifest's. */
 struct core_rule {
     char process[NAME_SIZE];
-    int64_t min, max;
+    int64_t min, max, standby;
 };
 
 struct core_route {

@@ -439,7 +439,8 @@ static void adopt_grants(struct core *c, uint32_t index, const struct core_repor
         r->placed[at] = (struct placed){ .process = (uint32_t)process,
             .node = index,
             .floor = grant->floor,
-            .ceiling = grant->ceiling };
+            .ceiling = grant->ceiling,
+            .frozen = grant->frozen };
         node->promised_instances += grant->floor;
         node->promised_memory += grant->floor * r->processes[process].memory;
     }

@@ -6,36 +6,36 @@
 
 /* How many of a process shall run: the command's rule, else the manifest's, else its number. While
  * it rolls out, one at least, or nothing would be proved; but not of a process that is off. */
-void process_wants(const struct app *app, enum release_slot slot, size_t process, int64_t *floor,
-    int64_t *ceiling) {
+struct wanted process_wants(const struct app *app, enum release_slot slot, size_t process) {
     const struct core_process *p = &app->releases[slot].processes[process];
-    *floor = *ceiling = p->instances;
+    struct wanted wanted = { .floor = p->instances, .ceiling = p->instances };
     if (p->max > 0) {
-        *floor = p->min;
-        *ceiling = p->max;
+        wanted = (struct wanted){ .floor = p->min, .ceiling = p->max, .frozen = p->standby };
     }
     for (size_t i = 0; i < app->rule_count; i++) {
-        if (strcmp(app->rules[i].process, p->name) == 0) {
-            *floor = app->rules[i].min;
-            *ceiling = app->rules[i].max;
+        const struct core_rule *rule = &app->rules[i];
+        if (strcmp(rule->process, p->name) == 0) {
+            wanted = (struct wanted){
+                .floor = rule->min, .ceiling = rule->max, .frozen = rule->standby
+            };
         }
     }
-    if (*ceiling < *floor) {
-        *ceiling = *floor;
+    if (wanted.ceiling < wanted.floor) {
+        wanted.ceiling = wanted.floor;
     }
-    if (slot == TARGET && *floor == 0 && *ceiling > 0) {
-        *floor = 1;
+    if (slot == TARGET && wanted.floor == 0 && wanted.ceiling > 0) {
+        wanted.floor = 1;
     }
+    return wanted;
 }
 
 /* The most entries that placing the release's processes can need. */
 size_t release_room(const struct app *app, enum release_slot slot, size_t nodes) {
     size_t room = 0;
     for (size_t i = 0; i < app->releases[slot].process_count; i++) {
-        int64_t floor, ceiling;
-        process_wants(app, slot, i, &floor, &ceiling);
-        size_t wanted = floor > 1 ? (size_t)floor : 1;
-        room += wanted < nodes ? wanted : nodes;
+        int64_t floor = process_wants(app, slot, i).floor;
+        size_t most = floor > 1 ? (size_t)floor : 1;
+        room += most < nodes ? most : nodes;
     }
     /* A target that becomes the serving one brings its entries along. */
     return room + app->releases[slot].placed_count;
@@ -82,9 +82,7 @@ void app_reconcile(struct core *c, struct app *app) {
         }
         r->unplaced = 0;
         for (size_t i = 0; i < r->process_count; i++) {
-            int64_t floor, ceiling;
-            process_wants(app, slot, i, &floor, &ceiling);
-            place(c, app, slot, i, floor, ceiling);
+            place(c, app, slot, i);
         }
     }
     routing_update(c, app);
@@ -137,6 +135,7 @@ static void fill_grant(
     grant->release = r->number;
     grant->floor = placed->floor;
     grant->ceiling = placed->ceiling;
+    grant->frozen = placed->frozen;
     grant->attempt = app->attempt;
     grant->target_of_demand = takes_demand(app, slot, entry);
 }

@@ -42,9 +42,7 @@ static const char *check_floors(const struct app *app, enum release_slot slot) {
     const struct release *r = &app->releases[slot];
     int64_t wanted = 0, held = 0;
     for (size_t i = 0; i < r->process_count; i++) {
-        int64_t floor, ceiling;
-        process_wants(app, slot, i, &floor, &ceiling);
-        wanted += floor;
+        wanted += process_wants(app, slot, i).floor;
     }
     for (size_t i = 0; i < r->placed_count; i++) {
         held += r->placed[i].floor;
@@ -143,12 +141,12 @@ static uint64_t digest_release(uint64_t hash, const struct release *r) {
         const struct core_process *p = &r->processes[i];
         hash = hash_text(hash, p->name);
         hash = hash_int(hash_int(hash, p->instances), p->memory);
-        hash = hash_int(hash_int(hash, p->min), p->max);
+        hash = hash_int(hash_int(hash_int(hash, p->min), p->max), p->standby);
     }
     for (size_t i = 0; i < r->placed_count; i++) {
         const struct placed *p = &r->placed[i];
         hash = hash_int(hash_int(hash, p->process), p->node);
-        hash = hash_int(hash_int(hash, p->floor), p->ceiling);
+        hash = hash_int(hash_int(hash_int(hash, p->floor), p->ceiling), p->frozen);
     }
     return hash;
 }
@@ -160,6 +158,7 @@ static uint64_t digest_app(uint64_t hash, const struct app *app) {
     for (size_t i = 0; i < app->rule_count; i++) {
         hash = hash_text(hash, app->rules[i].process);
         hash = hash_int(hash_int(hash, app->rules[i].min), app->rules[i].max);
+        hash = hash_int(hash, app->rules[i].standby);
     }
     for (size_t i = 0; i < app->route_count; i++) {
         hash = hash_text(hash_text(hash, app->routes[i].host), app->routes[i].path);

@@ -128,8 +128,10 @@ static void drop_lost(struct core *c, struct release *r, uint32_t process) {
     }
 }
 
-/* Every entry may run its floor; the first one also all that the process has above its floors. */
-static void set_ceilings(struct core *c, struct release *r, uint32_t process, int64_t above) {
+/* Every entry may run its floor; the first one also all that the process has above its floors, and
+ * those kept asleep. */
+static void set_above(
+    struct core *c, struct release *r, uint32_t process, int64_t above, int64_t frozen) {
     for (size_t i = 0; i < r->placed_count; i++) {
         struct placed *placed = &r->placed[i];
         if (placed->process != process) {
@@ -137,11 +139,12 @@ static void set_ceilings(struct core *c, struct release *r, uint32_t process, in
         }
         int64_t ceiling = placed->floor + above;
         ceiling = ceiling > INSTANCES_PER_NODE ? INSTANCES_PER_NODE : ceiling;
-        if (placed->ceiling != ceiling) {
+        if (placed->ceiling != ceiling || placed->frozen != frozen) {
             placed->ceiling = ceiling;
+            placed->frozen = frozen;
             c->nodes[placed->node]->grants_dirty = true;
         }
-        above = 0;
+        above = frozen = 0;
     }
 }
 
@@ -154,8 +157,9 @@ static void drop_empty(struct core *c, struct release *r, uint32_t process, bool
     }
 }
 
-void place(struct core *c, struct app *app, enum release_slot slot, size_t process, int64_t floor,
-    int64_t ceiling) {
+void place(struct core *c, struct app *app, enum release_slot slot, size_t process) {
+    const struct wanted wanted = process_wants(app, slot, process);
+    const int64_t floor = wanted.floor, ceiling = wanted.ceiling;
     struct release *r = &app->releases[slot];
     uint32_t p = (uint32_t)process;
     drop_lost(c, r, p);
@@ -164,8 +168,8 @@ void place(struct core *c, struct app *app, enum release_slot slot, size_t proce
         promise(c, r, fullest(r, p), -1);
     }
     struct placed *asleep = fullest(r, p);
-    if (sum == 0 && floor > 0 && asleep
-        && c->nodes[asleep->node]->promised_instances < INSTANCES_PER_NODE) {
+    if (sum == 0 && floor > 0 && asleep &&
+        c->nodes[asleep->node]->promised_instances < INSTANCES_PER_NODE) {
         promise(c, r, asleep, 1); /* it wakes where it sleeps */
         sum = 1;
     }
@@ -185,5 +189,5 @@ void place(struct core *c, struct app *app, enum release_slot slot, size_t proce
             add_entry(c, r, p, (uint32_t)node);
         }
     }
-    set_ceilings(c, r, p, ceiling - floor);
+    set_above(c, r, p, ceiling - floor, wanted.frozen);
 }

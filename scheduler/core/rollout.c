@@ -76,9 +76,7 @@ void rollout_end_seen(struct core *c, struct app *app, const struct core_instanc
 static bool all_healthy(const struct core *c, const struct app *app) {
     const struct release *r = &app->releases[TARGET];
     for (size_t i = 0; i < r->process_count; i++) {
-        int64_t floor, ceiling;
-        process_wants(app, TARGET, i, &floor, &ceiling);
-        if (count_healthy(c, app, r, (int)i) < floor) {
+        if (count_healthy(c, app, r, (int)i) < process_wants(app, TARGET, i).floor) {
             return false;
         }
     }

@@ -12,7 +12,13 @@
 struct placed {
     uint32_t process; /* index in the release */
     uint32_t node;    /* index in the core */
-    int64_t floor, ceiling;
+    int64_t floor, ceiling, frozen;
+};
+
+/* How many instances of a process shall be. */
+struct wanted {
+    int64_t floor, ceiling; /* running */
+    int64_t frozen;
 };
 
 struct release {
@@ -126,8 +132,7 @@ void rollout_judge(struct core *c, struct app *app);
 int64_t rollout_deadline(const struct app *app);
 
 /* grants.c */
-void process_wants(const struct app *app, enum release_slot slot, size_t process, int64_t *floor,
-    int64_t *ceiling);
+struct wanted process_wants(const struct app *app, enum release_slot slot, size_t process);
 size_t release_room(const struct app *app, enum release_slot slot, size_t nodes);
 int app_reserve(struct app *app, size_t nodes);
 void app_reconcile(struct core *c, struct app *app);
@@ -139,8 +144,7 @@ int64_t count_healthy(
 /* placement.c */
 bool node_is_eligible(const struct node *node);
 bool any_eligible(const struct core *c);
-void place(struct core *c, struct app *app, enum release_slot slot, size_t process, int64_t floor,
-    int64_t ceiling);
+void place(struct core *c, struct app *app, enum release_slot slot, size_t process);
 
 /* lease.c */
 void leases_expire(struct core *c);

@@ -15,9 +15,7 @@ bool core_view_app(const struct core *c, const char *name, struct core_app_view 
     enum release_slot slot = shown(app);
     const struct release *r = &app->releases[slot];
     for (size_t i = 0; !app->stopped && i < r->process_count; i++) {
-        int64_t floor, ceiling;
-        process_wants(app, slot, i, &floor, &ceiling);
-        out->desired += floor;
+        out->desired += process_wants(app, slot, i).floor;
         out->healthy += count_healthy(c, app, r, (int)i);
     }
     for (size_t i = 0; i < r->placed_count; i++) {
@@ -37,6 +35,8 @@ bool core_view_process(const struct core *c, const char *app_name, const char *p
     if (index < 0) {
         return false;
     }
-    process_wants(app, slot, (size_t)index, floor, ceiling);
+    struct wanted wanted = process_wants(app, slot, (size_t)index);
+    *floor = wanted.floor;
+    *ceiling = wanted.ceiling;
     return true;
 }

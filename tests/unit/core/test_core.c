@@ -314,6 +314,9 @@ static void a_sleeping_app_is_granted_on_one_node_and_proved_with_one_instance(v
     app_send(&w, &a);
     GRANTS(&w, "n1", "shop.web r1 0..10 demand\n");
     GRANTS(&w, "n2", "");
+    a.rules[0].standby = 2;
+    app_send(&w, &a);
+    GRANTS(&w, "n1", "shop.web r1 0..10 frozen demand\n");
     world_end(&w);
 }
 

@@ -182,8 +182,9 @@ int report(struct world *w, const char *node, bool whole, const char *rows) {
 
 static void add_grant(void *data, const struct grant *g) {
     char *text = data, line[256];
-    snprintf(line, sizeof(line), "%s.%s r%d %d..%d%s\n", g->app, g->process, (int)g->release,
-        (int)g->floor, (int)g->ceiling, g->target_of_demand ? " demand" : "");
+    snprintf(line, sizeof(line), "%s.%s r%d %d..%d%s%s\n", g->app, g->process, (int)g->release,
+        (int)g->floor, (int)g->ceiling, g->frozen ? " frozen" : "",
+        g->target_of_demand ? " demand" : "");
     assert_true(strlen(text) + strlen(line) < WORLD_TEXT);
     strcat(text, line);
 }
