@@ -392,8 +392,10 @@ static enum http_event section(
 
 static enum http_event body(
     struct http_parser *p, const char *bytes, size_t len, struct http_result *r) {
-    size_t take = p->state == STATE_UNTIL_CLOSE || len < p->left ? len : (size_t)p->left;
-    if (p->state == STATE_UNTIL_CLOSE && take > p->limits->body_max - p->body_bytes) {
+    bool endless = p->state == STATE_UNTIL_CLOSE;
+    uint64_t left = endless ? p->limits->body_max - p->body_bytes : p->left;
+    size_t take = len < left ? len : (size_t)left;
+    if (endless && len > 0 && left == 0) {
         return fail(p, r, verdict(413, "the body is too large"));
     }
     if (take == 0) {
@@ -402,7 +404,7 @@ static enum http_event body(
     r->body = (struct http_text){ bytes, take };
     r->consumed += take;
     p->body_bytes += take;
-    if (p->state != STATE_UNTIL_CLOSE) {
+    if (!endless) {
         p->left -= take;
         if (p->left == 0) {
             p->state = p->state == STATE_LENGTH ? STATE_END : STATE_CHUNK_CR;

@@ -113,6 +113,26 @@ static void test_rows(void **state) {
     assert_int_equal(wrong, 0);
 }
 
+/* A body until close is handed out up to its bound, however it comes, and refused behind it. */
+static void test_bound_of_a_body_until_close(void **state) {
+    (void)state;
+    struct http_limits limits = http_limits_default;
+    limits.body_max = 4;
+    for (size_t cut = 0; cut < 9; cut++) {
+        struct trace_run run = { .kind = HTTP_PARSE_RESPONSES,
+            .limits = &limits,
+            .answer_to = METHOD_GET,
+            .cut = cut,
+            .eof = true };
+        struct buf fits = trace(&run, OK "\r\nabcd", strlen(OK "\r\nabcd"));
+        assert_string_equal(buf_str(&fits), "200 until-close close\nabcd|\n");
+        struct buf past = trace(&run, OK "\r\nabcde", strlen(OK "\r\nabcde"));
+        assert_string_equal(buf_str(&past), "200 until-close close\nabcd502 the body is too large");
+        buf_free(&fits);
+        buf_free(&past);
+    }
+}
+
 static void test_interim_answers_are_counted(void **state) {
     (void)state;
     for (int extra = 0; extra < 2; extra++) {
@@ -133,6 +153,7 @@ static void test_interim_answers_are_counted(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_rows),
+        cmocka_unit_test(test_bound_of_a_body_until_close),
         cmocka_unit_test(test_interim_answers_are_counted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
