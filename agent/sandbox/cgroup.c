@@ -66,12 +66,12 @@ static int open_namespace(int proc, pid_t pid, int said, struct err *err) {
 
 /* A cgroup namespace's root is the cgroup of the process that makes it, and once `own` has given
  * controllers to its leaves no process may be in it: so a helper is born there before. */
-static int make_namespace(int own, int proc, struct err *err) {
+static int make_namespace(int own, int proc, const struct lean *lean, struct err *err) {
     int said[2], pidfd = -1;
     if (pipe2(said, O_CLOEXEC) < 0) {
         return err_sys(err, errno, "pipe");
     }
-    pid_t pid = ns_clone(0, own, &pidfd);
+    pid_t pid = ns_clone(&(struct ns_clone){ .cgroup = own, .lean = lean }, &pidfd);
     if (pid == 0) {
         close(said[0]);
         bear_namespace(said[1]);
@@ -87,22 +87,23 @@ static int make_namespace(int own, int proc, struct err *err) {
     return fd;
 }
 
-static int make_v2(int own, int proc, struct cgroup_birth *out, struct err *err) {
-    out->namespace = make_namespace(own, proc, err);
+static int make_v2(
+    int own, int proc, const struct lean *lean, struct cgroup_birth *out, struct err *err) {
+    out->namespace = make_namespace(own, proc, lean, err);
     return out->namespace < 0
                ? -1
                : cgroup_write(own, "cgroup.subtree_control", CGROUP_V2_CONTROLLERS, err);
 }
 
-int cgroup_make(const struct sandbox_cgroups *c, const char *id, int proc, struct cgroup_birth *out,
-    struct err *err) {
+int cgroup_make(
+    const struct sandbox_cgroups *c, const char *id, struct cgroup_birth *out, struct err *err) {
     *out = (struct cgroup_birth){ -1, -1 };
     /* An id that was used before may have been killed: whatever is born there would die. */
     if (mkdirat(c->instances, id, 0755) < 0) {
         return err_sys(err, errno, "make cgroup %s", id);
     }
     CLEANUP_FD int own = cgroup_open_dir(c->instances, id, err);
-    if (own < 0 || (c->backend == &cgroup_v2 && make_v2(own, proc, out, err) < 0)) {
+    if (own < 0 || (c->backend == &cgroup_v2 && make_v2(own, c->proc, c->lean, out, err) < 0)) {
         return -1;
     }
     out->init = cgroup_make_dir(own, "init", err);

@@ -19,6 +19,8 @@
 #ifndef SANDBOX_CGROUP_H
 #define SANDBOX_CGROUP_H
 
+#include "lean.h"
+
 #include <paas/err.h>
 #include <paas/sandbox.h>
 
@@ -34,9 +36,11 @@ struct cgroup_backend;
 
 struct sandbox_cgroups {
     const struct cgroup_backend *backend;
-    int instances;        /* NAME/instances in the v2 tree */
-    int v1[CGROUP_V1];    /* the same in v1 hierarchies; -1 on v2 */
-    int tasks[CGROUP_V1]; /* their `tasks`, write-only; -1 on v2 and without CGROUP_MAKE */
+    int proc;                /* for cgroup_make: the host's /proc, borrowed */
+    const struct lean *lean; /* for cgroup_make: see lean.h; may be NULL */
+    int instances;           /* NAME/instances in the v2 tree */
+    int v1[CGROUP_V1];       /* the same in v1 hierarchies; -1 on v2 */
+    int tasks[CGROUP_V1];    /* their `tasks`, write-only; -1 on v2 and without CGROUP_MAKE */
 };
 
 struct cgroup_limits {
@@ -92,9 +96,9 @@ struct cgroup_birth {
     int init;      /* directory of ID/init, to be born in */
     int namespace; /* v2: a cgroup namespace whose root is ID; v1: -1 */
 };
-/* Makes ID and ID/init. `proc` is the host's /proc. The caller closes what *out holds. */
-int cgroup_make(const struct sandbox_cgroups *c, const char *id, int proc, struct cgroup_birth *out,
-    struct err *err);
+/* Makes ID and ID/init. The caller closes what *out holds. c->proc and c->lean are set. */
+int cgroup_make(
+    const struct sandbox_cgroups *c, const char *id, struct cgroup_birth *out, struct err *err);
 /* Hides what lies above from the calling process and its children: on v2 by entering the namespace
  * of cgroup_make; on v1 by one of its own, from D/NAME/instances and ID/init on. */
 int cgroup_hide(const struct sandbox_cgroups *c, int namespace, struct err *err);

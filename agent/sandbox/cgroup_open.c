@@ -109,7 +109,9 @@ static int open_all(struct sandbox_cgroups *c, const char *name, int flags, stru
 }
 
 int cgroup_open(struct sandbox_cgroups *c, const char *name, int flags, struct err *err) {
-    *c = (struct sandbox_cgroups){ .instances = -1, .v1 = { -1, -1, -1 }, .tasks = { -1, -1, -1 } };
+    *c = (struct sandbox_cgroups){
+        .proc = -1, .instances = -1, .v1 = { -1, -1, -1 }, .tasks = { -1, -1, -1 }
+    };
     struct err own;
     if (!err) {
         err = &own;

@@ -135,6 +135,8 @@ static int open_parts(
     if (!(o->flags & SANDBOX_NO_NETWORK) && open_network(host, o, err) < 0) {
         return -1;
     }
+    host->ids.proc = host->cgroups.proc = host->proc;
+    host->cgroups.lean = &host->lean;
     /* Last: after it, paths of the machine are gone. */
     return ns_enter_small_root(o->store_fd, err);
 }
@@ -181,7 +183,8 @@ struct sandbox_host *sandbox_host_open(const struct sandbox_host_options *o, str
     host->cgroups =
         (struct sandbox_cgroups){ .instances = -1, .v1 = { -1, -1, -1 }, .tasks = { -1, -1, -1 } };
     snprintf(host->cgroup, sizeof host->cgroup, "%s", o->cgroup);
-    idmap_cache_init(&host->ids, o->id_base);
+    lean_find(&host->lean);
+    idmap_cache_init(&host->ids, o->id_base, &host->lean);
     for (size_t i = 0; i < IDMAP_SLOTS; i++) {
         host->networks[i].fd = -1;
     }

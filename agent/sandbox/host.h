@@ -5,6 +5,7 @@
 #include "cgroup.h"
 #include "features.h"
 #include "idmap.h"
+#include "lean.h"
 #include "netns.h"
 
 #include <paas/sandbox.h>
@@ -21,6 +22,7 @@ struct sandbox_host {
     char cgroup[HOST_CGROUP_MAX];
 
     struct features features;
+    struct lean lean;
     struct sandbox_cgroups cgroups;
     struct idmap_cache ids;
     struct netns_host net;

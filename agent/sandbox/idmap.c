@@ -18,8 +18,13 @@ enum {
     MAP_SIZE = 40,  /* three 32-bit numbers, blanks, newline */
 };
 
-void idmap_cache_init(struct idmap_cache *cache, uint32_t id_base) {
-    *cache = (struct idmap_cache){ .id_base = id_base };
+/* One line of a uid_map, used for users and groups alike. */
+struct idmap {
+    uint32_t inside, outside, count;
+};
+
+void idmap_cache_init(struct idmap_cache *cache, uint32_t id_base, const struct lean *lean) {
+    *cache = (struct idmap_cache){ .id_base = id_base, .proc = -1, .lean = lean };
     for (size_t i = 0; i < IDMAP_SLOTS; i++) {
         cache->slots[i] = (struct idmap_pair){ -1, -1 };
     }
@@ -63,9 +68,10 @@ static int map_and_open(int proc, pid_t pid, const struct idmap *map, struct err
     return fd < 0 ? err_sys(err, errno, "open the namespace") : fd;
 }
 
-int idmap_make(int proc, const struct idmap *map, struct err *err) {
+static int make(const struct idmap_cache *cache, const struct idmap *map, struct err *err) {
     CLEANUP_FD int pidfd = -1;
-    pid_t pid = ns_clone(CLONE_NEWUSER, -1, &pidfd);
+    struct ns_clone how = { .flags = CLONE_NEWUSER, .cgroup = -1, .lean = cache->lean };
+    pid_t pid = ns_clone(&how, &pidfd);
     if (pid < 0) {
         return err_sys(err, errno, "make a user namespace");
     }
@@ -77,7 +83,7 @@ int idmap_make(int proc, const struct idmap *map, struct err *err) {
             pause();
         }
     }
-    int fd = map_and_open(proc, pid, map, err);
+    int fd = map_and_open(cache->proc, pid, map, err);
     ns_kill_and_reap(pidfd);
     return fd < 0 ? err_wrap(err, "user namespace") : fd;
 }
@@ -95,7 +101,7 @@ static int *missing(struct idmap_pair *pair) {
     return pair->app < 0 ? &pair->app : pair->layers < 0 ? &pair->layers : NULL;
 }
 
-static int make_next(struct idmap_cache *cache, int proc, uint32_t slot, struct err *err) {
+static int make_next(struct idmap_cache *cache, uint32_t slot, struct err *err) {
     struct idmap_pair *pair = &cache->slots[slot];
     bool first = pair->app < 0 && pair->layers < 0;
     int *next = missing(pair);
@@ -103,7 +109,7 @@ static int make_next(struct idmap_cache *cache, int proc, uint32_t slot, struct 
         return 0;
     }
     struct idmap map = map_of(cache, slot, next == &pair->layers);
-    *next = idmap_make(proc, &map, err);
+    *next = make(cache, &map, err);
     if (*next < 0) {
         return -1;
     }
@@ -111,15 +117,14 @@ static int make_next(struct idmap_cache *cache, int proc, uint32_t slot, struct 
     return 1;
 }
 
-int idmap_prepare(struct idmap_cache *cache, int proc, uint32_t slot, struct err *err) {
-    return cache->kept >= IDMAP_KEPT_MAX ? 0 : make_next(cache, proc, slot, err);
+int idmap_prepare(struct idmap_cache *cache, uint32_t slot, struct err *err) {
+    return cache->kept >= IDMAP_KEPT_MAX ? 0 : make_next(cache, slot, err);
 }
 
-int idmap_get(
-    struct idmap_cache *cache, int proc, uint32_t slot, struct idmap_pair *out, struct err *err) {
+int idmap_get(struct idmap_cache *cache, uint32_t slot, struct idmap_pair *out, struct err *err) {
     int made;
     do {
-        made = make_next(cache, proc, slot, err);
+        made = make_next(cache, slot, err);
     } while (made > 0);
     if (made < 0) {
         return -1;

@@ -15,11 +15,6 @@ enum {
     IDMAP_KEPT_MAX = 512, /* slots whose namespaces are kept: two descriptors each */
 };
 
-/* One line of a uid_map, used for users and groups alike. */
-struct idmap {
-    uint32_t inside, outside, count;
-};
-
 struct idmap_pair {
     int app;    /* instance id X is host id ids+X; -1 when not made */
     int layers; /* for idmapped mounts: store id S+X shows as host id ids+X; -1 when not made */
@@ -27,25 +22,23 @@ struct idmap_pair {
 
 struct idmap_cache {
     uint32_t id_base;
-    uint32_t kept; /* slots with something in `slots` */
+    int proc;                /* the host's /proc, borrowed */
+    const struct lean *lean; /* see lean.h; may be NULL */
+    uint32_t kept;           /* slots with something in `slots` */
     struct idmap_pair slots[IDMAP_SLOTS];
 };
 
-void idmap_cache_init(struct idmap_cache *cache, uint32_t id_base);
+void idmap_cache_init(struct idmap_cache *cache, uint32_t id_base, const struct lean *lean);
 void idmap_cache_finish(struct idmap_cache *cache);
 
 /* Makes what `slot` still lacks, one namespace. Returns 1 if it made one, 0 if there was nothing to
- * make or no room to keep it, -1 with *err. `proc` is the host's /proc. */
-int idmap_prepare(struct idmap_cache *cache, int proc, uint32_t slot, struct err *err);
+ * make or no room to keep it, -1 with *err. */
+int idmap_prepare(struct idmap_cache *cache, uint32_t slot, struct err *err);
 
 /* Gives both namespaces of `slot`, made now where they are not there. They stay valid until
  * idmap_put. */
-int idmap_get(
-    struct idmap_cache *cache, int proc, uint32_t slot, struct idmap_pair *out, struct err *err);
+int idmap_get(struct idmap_cache *cache, uint32_t slot, struct idmap_pair *out, struct err *err);
 /* Ends the use of what idmap_get gave. */
 void idmap_put(struct idmap_cache *cache, uint32_t slot);
-
-/* Makes a user namespace with this one map. Returns its descriptor. */
-int idmap_make(int proc, const struct idmap *map, struct err *err);
 
 #endif

@@ -21,17 +21,24 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-pid_t ns_clone(uint64_t flags, int cgroup, int *pidfd) {
+pid_t ns_clone(const struct ns_clone *how, int *pidfd) {
     struct clone_args args = {
-        .flags = flags | CLONE_PIDFD | CLONE_CLEAR_SIGHAND,
+        .flags = how->flags | CLONE_PIDFD | CLONE_CLEAR_SIGHAND,
         .pidfd = (uint64_t)(uintptr_t)pidfd,
         .exit_signal = SIGCHLD,
     };
-    if (cgroup >= 0) {
+    if (how->cgroup >= 0) {
         args.flags |= CLONE_INTO_CGROUP;
-        args.cgroup = (uint64_t)cgroup;
+        args.cgroup = (uint64_t)how->cgroup;
     }
-    return (pid_t)syscall(SYS_clone3, &args, sizeof args);
+    lean_begin(how->lean);
+    pid_t pid = (pid_t)syscall(SYS_clone3, &args, sizeof args);
+    if (pid != 0) {
+        int sys = errno;
+        lean_end(how->lean);
+        errno = sys;
+    }
+    return pid;
 }
 
 void ns_kill_and_reap(int pidfd) {

@@ -3,14 +3,21 @@
 #ifndef SANDBOX_NS_H
 #define SANDBOX_NS_H
 
+#include "lean.h"
+
 #include <paas/err.h>
 
 #include <stdint.h>
 #include <sys/types.h>
 
-/* fork(2) with namespaces: `flags` of clone(2); born in the cgroup `cgroup` unless that is -1, with
- * all signal handlers reset. Returns as fork does, with errno; *pidfd is set in the parent. */
-pid_t ns_clone(uint64_t flags, int cgroup, int *pidfd);
+struct ns_clone {
+    uint64_t flags;          /* of clone(2) */
+    int cgroup;              /* directory of the cgroup to be born in; -1: the caller's */
+    const struct lean *lean; /* what the child does without, or NULL */
+};
+/* fork(2) with namespaces; all signal handlers are reset. Returns as fork does, with errno; *pidfd
+ * is set in the parent. */
+pid_t ns_clone(const struct ns_clone *how, int *pidfd);
 
 /* Kills a child and waits for its end. */
 void ns_kill_and_reap(int pidfd);

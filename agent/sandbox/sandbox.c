@@ -47,7 +47,8 @@ static pid_t clone_as_app(
     if (rlimit_oom_score(host->oom_score_fd, score, err) < 0) {
         return -1;
     }
-    pid_t pid = ns_clone(flags, cgroup, pidfd);
+    struct ns_clone how = { .flags = flags, .cgroup = cgroup, .lean = &host->lean };
+    pid_t pid = ns_clone(&how, pidfd);
     if (pid == 0) {
         return 0;
     }
@@ -78,7 +79,7 @@ struct start {
 /* Clones the child into its cgroup. Afterwards the parent has its end of the socket. */
 static int clone_child(struct start *s, struct err *err) {
     int ends[2];
-    if (cgroup_make(&s->host->cgroups, s->spec->id, s->host->proc, &s->birth, err) < 0 ||
+    if (cgroup_make(&s->host->cgroups, s->spec->id, &s->birth, err) < 0 ||
         sync_open(ends, err) < 0) {
         return -1;
     }
@@ -219,7 +220,7 @@ int sandbox_start(struct sandbox_host *host, const struct sandbox_spec *spec,
     if (faccessat(host->cgroups.instances, spec->id, F_OK, 0) == 0) {
         return err_set(err, ERR_CONFLICT, "sandbox %s exists", spec->id);
     }
-    if (idmap_get(&host->ids, host->proc, spec->slot, &s.userns, err) < 0) {
+    if (idmap_get(&host->ids, spec->slot, &s.userns, err) < 0) {
         return -1;
     }
     plan_make(spec, &host->features, host->network, &s.plan);
@@ -239,7 +240,7 @@ int sandbox_prepare(struct sandbox_host *host, uint32_t slot, struct err *err) {
     if (slot < SANDBOX_SLOT_MIN || slot > SANDBOX_SLOT_MAX) {
         return err_set(err, ERR_BAD_VALUE, "no such slot");
     }
-    int made = idmap_prepare(&host->ids, host->proc, slot, err);
+    int made = idmap_prepare(&host->ids, slot, err);
     if (made != 0 || !host->network || host->networks[slot].fd >= 0) {
         return made;
     }
