@@ -153,7 +153,8 @@ static void remember(struct demand *d, const struct demand_sample *s) {
     msec back = clamp(d->start_us / MILLI / DEMAND_STEP_MS, 1, DEMAND_STEPS - 1);
     int64_t *growth = &d->growths[d->second % (DEMAND_GROWTH_S + 1)];
     *growth = larger(*growth, d->level - d->steps[(d->step - back) % DEMAND_STEPS]);
-    if (s->in_flight > 0 || s->held > 0 || s->arrived != d->last_arrived) {
+    if (s->in_flight > 0 || s->held > 0 || d->last_in_flight > 0 || d->last_held > 0 ||
+        s->arrived != d->last_arrived) {
         d->active = s->now;
     }
     d->now += passed;
@@ -194,7 +195,7 @@ static int64_t service_time(const struct demand *d, const struct demand_sample *
 static int64_t offered(const struct demand *d, const struct demand_sample *s, int64_t service) {
     msec span = d->rate_before_ms + (s->now - d->rate_since);
     int64_t arrivals = d->rate_before + (s->arrived - d->rate_arrived);
-    return span > 0 ? arrivals * service / span : 0;
+    return arrivals * service / larger(span, DEMAND_RATE_MS);
 }
 
 static int64_t queue_target(
