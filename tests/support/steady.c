@@ -1,0 +1,174 @@
+/* An app that does right. SPDX-License-Identifier: Apache-2.0
+ *
+ *     steady [DELAY_MS] [LINES]
+ *
+ * Answers each request with its slot and release, DELAY_MS after it came, over kept connections.
+ * Writes LINES numbered lines a second to standard output ("line 17"). At SIGTERM it takes no new
+ * connection, answers what it was asked, and ends with status 0. As a worker (no PORT) it only
+ * writes its lines.
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { CLIENTS_MAX = 512, REQUEST_MAX = 4096, BACKLOG = 512, LATEST_MS = 100 };
+
+struct client {
+    int fd;
+    int64_t answer_at; /* ms; 0: nothing was asked */
+    size_t len;
+    char request[REQUEST_MAX];
+};
+
+struct steady {
+    struct pollfd fds[CLIENTS_MAX + 1]; /* the last one listens */
+    struct client clients[CLIENTS_MAX];
+    size_t count;
+    int listener;
+    int64_t delay, lines, written, began;
+    char answer[256];
+};
+
+static volatile sig_atomic_t ending;
+
+static void on_term(int signal) {
+    (void)signal;
+    ending = 1;
+}
+
+static int64_t now_ms(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return t.tv_sec * 1000LL + t.tv_nsec / 1000000;
+}
+
+static int listen_on(int port) {
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), on = 1;
+    struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons((uint16_t)port) };
+    if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) < 0 ||
+        bind(fd, (struct sockaddr *)&address, sizeof address) < 0 || listen(fd, BACKLOG) < 0) {
+        perror("listen");
+        exit(1);
+    }
+    return fd;
+}
+
+static void write_lines(struct steady *s) {
+    for (int64_t due = (now_ms() - s->began) * s->lines / 1000; s->written < due;) {
+        printf("line %jd\n", (intmax_t)++s->written);
+    }
+}
+
+/* A whole head came: an answer is due. Requests have no body here. */
+static void look_at(struct steady *s, struct client *c) {
+    char *end = strstr(c->request, "\r\n\r\n");
+    if (end && c->answer_at == 0) {
+        size_t used = (size_t)(end + 4 - c->request);
+        memmove(c->request, c->request + used, c->len - used + 1);
+        c->len -= used;
+        c->answer_at = now_ms() + s->delay;
+    }
+}
+
+/* False when the connection is over. */
+static bool receive(struct steady *s, struct client *c) {
+    ssize_t n = read(c->fd, c->request + c->len, sizeof c->request - 1 - c->len);
+    if (n <= 0) {
+        return n < 0 && (errno == EAGAIN || errno == EINTR);
+    }
+    c->len += (size_t)n;
+    c->request[c->len] = '\0';
+    look_at(s, c);
+    return true;
+}
+
+static bool answer(struct steady *s, struct client *c) {
+    size_t len = strlen(s->answer);
+    bool sent = write(c->fd, s->answer, len) == (ssize_t)len;
+    c->answer_at = 0;
+    look_at(s, c);
+    return sent && !(ending && c->answer_at == 0);
+}
+
+static void drop(struct steady *s, size_t at) {
+    close(s->clients[at].fd);
+    if (at != --s->count) {
+        s->clients[at] = s->clients[s->count];
+    }
+}
+
+static void accept_clients(struct steady *s) {
+    int fd;
+    while (s->count < CLIENTS_MAX && (fd = accept4(s->listener, NULL, NULL, SOCK_NONBLOCK)) >= 0) {
+        struct client *c = &s->clients[s->count++];
+        c->fd = fd;
+        c->answer_at = 0;
+        c->len = 0;
+    }
+}
+
+static int next_wait(const struct steady *s) {
+    int64_t now = now_ms(), wait = s->lines ? 1 : LATEST_MS;
+    for (size_t i = 0; i < s->count; i++) {
+        int64_t left = s->clients[i].answer_at - now;
+        if (s->clients[i].answer_at && left < wait) {
+            wait = left > 0 ? left : 0;
+        }
+    }
+    return (int)wait;
+}
+
+static void turn(struct steady *s) {
+    size_t polled = s->count;
+    for (size_t i = 0; i < polled; i++) {
+        s->fds[i] = (struct pollfd){ .fd = s->clients[i].fd, .events = POLLIN };
+    }
+    s->fds[polled] = (struct pollfd){ .fd = ending ? -1 : s->listener,
+        .events = polled < CLIENTS_MAX ? POLLIN : 0 };
+    int ready = poll(s->fds, (nfds_t)polled + 1, next_wait(s));
+    write_lines(s);
+    int64_t now = now_ms();
+    /* From the end: the last client takes the place of one that goes. */
+    for (size_t i = polled; i-- > 0;) {
+        struct client *c = &s->clients[i];
+        bool lives = ready <= 0 || !s->fds[i].revents || receive(s, c);
+        if (lives && c->answer_at && c->answer_at <= now) {
+            lives = answer(s, c);
+        }
+        if (!lives || (ending && c->answer_at == 0)) {
+            drop(s, i);
+        }
+    }
+    if (ready > 0 && s->fds[polled].revents && !ending) {
+        accept_clients(s);
+    }
+}
+
+int main(int argc, char **argv) {
+    static struct steady s;
+    const char *port = getenv("PORT"), *slot = getenv("PAAS_SLOT");
+    char body[128];
+    s.delay = argc > 1 ? atoll(argv[1]) : 0;
+    s.lines = argc > 2 ? atoll(argv[2]) : 0;
+    s.began = now_ms();
+    s.listener = port ? listen_on(atoi(port)) : -1;
+    snprintf(body, sizeof body, "steady from %s\n", slot ? slot : "nowhere");
+    snprintf(s.answer, sizeof s.answer, "HTTP/1.1 200 OK\r\nContent-Length: %zu\r\n\r\n%s",
+        strlen(body), body);
+    setvbuf(stdout, NULL, _IOLBF, 0);
+    signal(SIGPIPE, SIG_IGN);
+    sigaction(SIGTERM, &(struct sigaction){ .sa_handler = on_term }, NULL);
+    while (!ending || s.count > 0) {
+        turn(&s);
+    }
+    return 0;
+}
