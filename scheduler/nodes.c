@@ -2,7 +2,8 @@
  * Apache-2.0
  *
  * A report is lines: a head, rows of instances, and in a whole one the grants in force. It is
- * parsed as a whole before anything of it counts.
+ * parsed as a whole before anything of it counts. A row that says, to the byte, what one of the
+ * report before said is not parsed again: a node's thousand rows a second are mostly such.
  */
 #include "scheduler.h"
 
@@ -22,12 +23,22 @@ enum {
 
 struct report {
     struct report_head head;
+    struct map lines; /* text to struct instance */
     struct instance *instances;
     struct core_instance *facts;
     struct grant *grants;
 };
 
+/* Frees a map whose values are single allocations. */
+static void map_free_all(struct map *map) {
+    MAP_FOREACH (e, map) {
+        free(e->value);
+    }
+    map_free(map);
+}
+
 static void report_free(struct report *r) {
+    map_free_all(&r->lines);
     free(r->instances);
     free(r->facts);
     free(r->grants);
@@ -47,6 +58,7 @@ struct node_record *nodes_need(struct scheduler *s, const char *name, struct err
         return NULL;
     }
     map_init(&record->instances);
+    map_init(&record->lines);
     str_copy(record->summary.name, sizeof(record->summary.name), name);
     if (feed_create(s->loop, &record->grants, err) < 0) {
         free(record);
@@ -81,18 +93,11 @@ int nodes_load(struct scheduler *s, struct err *err) {
     return store_load(s->store, STORE_NODE, load_one, s, err);
 }
 
-static void free_instances(struct node_record *record) {
-    MAP_FOREACH (e, &record->instances) {
-        json_free(&instance_json, e->value);
-        free(e->value);
-    }
-    map_free(&record->instances);
-}
-
 void nodes_free(struct nodes *nodes) {
     MAP_FOREACH (e, &nodes->records) {
         struct node_record *record = e->value;
-        free_instances(record);
+        map_free_all(&record->instances);
+        map_free_all(&record->lines);
         feed_destroy(record->grants);
         free(record);
     }
@@ -125,9 +130,9 @@ static void keep_ended(struct nodes *nodes, const struct instance *instance) {
 const struct instance *nodes_instance(const struct scheduler *s, const char *id) {
     MAP_FOREACH (e, &s->nodes.records) {
         const struct node_record *record = e->value;
-        const struct instance *found = map_get(&record->instances, id);
+        const struct known *found = map_get(&record->instances, id);
         if (found) {
-            return found;
+            return &found->row;
         }
     }
     return find_ended(&s->nodes, id);
@@ -158,7 +163,7 @@ void nodes_each_instance(struct scheduler *s, bool ended,
     MAP_FOREACH (e, &nodes->records) {
         struct node_record *record = e->value;
         MAP_FOREACH (i, &record->instances) {
-            rows[count++] = i->value;
+            rows[count++] = &((const struct known *)i->value)->row;
         }
     }
     for (size_t i = 0; ended && i < nodes->ended_count; i++) {
@@ -206,8 +211,41 @@ static void to_fact(const struct instance *from, struct core_instance *to) {
     to->was_ready = from->ready_ms >= 0;
 }
 
-static int parse(
-    struct report *r, const char *node, const char *text, size_t len, struct err *err) {
+/* Reads a row, or takes what the same text said before. */
+static int read_instance(struct report *r, struct map *before, const char **text, size_t *len,
+    struct instance *out, struct err *err) {
+    struct http_text line;
+    if (!stream_next_line(text, len, &line)) {
+        return err_set(err, ERR_BAD_REQUEST, "the report is cut: an instance is missing");
+    }
+    char *key = strndup(line.at, line.len);
+    struct instance *said = key ? map_remove(before, key) : NULL;
+    if (key && !said) {
+        said = map_get(&r->lines, key) ? NULL : malloc(sizeof(*said));
+        if (said && json_decode(&instance_json, line.at, line.len, said, err) < 0) {
+            free(said);
+            free(key);
+            return -1;
+        }
+    }
+    if (!said) {
+        bool twice = key && map_get(&r->lines, key);
+        free(key);
+        return twice ? err_set(err, ERR_BAD_REQUEST, "the report has a row twice")
+                     : err_no_memory(err);
+    }
+    *out = *said;
+    int rc = map_set(&r->lines, key, said);
+    free(key);
+    if (rc < 0) {
+        free(said);
+        return err_no_memory(err);
+    }
+    return 0;
+}
+
+static int parse(struct report *r, struct map *before, const char *node, const char *text,
+    size_t len, struct err *err) {
     if (next_row(&text, &len, &report_head_json, &r->head, err) < 0 ||
         check_head(&r->head, node, err) < 0) {
         return -1;
@@ -220,7 +258,7 @@ static int parse(
         return err_no_memory(err);
     }
     for (size_t i = 0; i < instances; i++) {
-        if (next_row(&text, &len, &instance_json, &r->instances[i], err) < 0) {
+        if (read_instance(r, before, &text, &len, &r->instances[i], err) < 0) {
             return err_wrap(err, "instance %zu", i);
         }
         str_copy(r->instances[i].node, sizeof(r->instances[i].node), node);
@@ -246,8 +284,8 @@ static void take_end(
     if (find_ended(&s->nodes, instance->id)) {
         return;
     }
-    struct instance *before = map_remove(&record->instances, instance->id);
-    story_tell(s, before, instance);
+    struct known *before = map_remove(&record->instances, instance->id);
+    story_tell(s, before ? &before->row : NULL, instance);
     keep_ended(&s->nodes, instance);
     free(before);
 }
@@ -258,37 +296,28 @@ static int take_row(struct scheduler *s, struct node_record *record,
         take_end(s, record, instance);
         return 0;
     }
-    struct instance *before = map_get(&record->instances, instance->id);
-    if (before) {
-        struct instance old = *before;
-        *before = *instance;
-        story_tell(s, &old, instance);
-        return 0;
+    struct known *known = map_get(&record->instances, instance->id);
+    bool fresh = !known;
+    if (fresh) {
+        known = malloc(sizeof(*known));
+        if (!known || map_set(&record->instances, instance->id, known) < 0) {
+            free(known);
+            return err_no_memory(err);
+        }
     }
-    struct instance *copy = malloc(sizeof(*copy));
-    if (!copy || map_set(&record->instances, instance->id, copy) < 0) {
-        free(copy);
-        return err_no_memory(err);
-    }
-    *copy = *instance;
-    story_tell(s, NULL, instance);
+    struct instance before = fresh ? *instance : known->row;
+    known->row = *instance;
+    known->seen = record->reports;
+    story_tell(s, fresh ? NULL : &before, instance);
     return 0;
 }
 
-static bool is_listed(const struct report *r, const char *id) {
-    for (int64_t i = 0; i < r->head.instances; i++) {
-        if (strcmp(r->instances[i].id, id) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
 /* What a whole report does not list is gone, and nobody saw how. */
-static void drop_unlisted(struct scheduler *s, struct node_record *record, const struct report *r) {
+static void drop_unlisted(struct scheduler *s, struct node_record *record) {
     MAP_FOREACH (e, &record->instances) {
-        if (!is_listed(r, e->key)) {
-            struct instance gone = *(struct instance *)e->value;
+        const struct known *known = e->value;
+        if (known->seen != record->reports) {
+            struct instance gone = known->row;
             gone.state = INSTANCE_FAILED;
             gone.last_exit = (struct last_exit){ .code = -1, .reason = END_UNKNOWN };
             take_end(s, record, &gone);
@@ -328,20 +357,26 @@ int nodes_take_report(
     struct scheduler *s, const char *node, const char *text, size_t len, struct err *err) {
     struct report r = { 0 };
     struct node_record *record = nodes_need(s, node, err);
-    int rc = record ? parse(&r, node, text, len, err) : -1;
+    int rc = record ? parse(&r, &record->lines, node, text, len, err) : -1;
     if (rc == 0) {
+        record->reports++;
         take_head(record, &r.head);
     }
     for (int64_t i = 0; rc == 0 && i < r.head.instances; i++) {
         rc = take_row(s, record, &r.instances[i], err);
     }
     if (rc == 0 && r.head.whole) {
-        drop_unlisted(s, record, &r);
+        drop_unlisted(s, record);
     }
     if (rc == 0) {
         record->summary.instances = (int64_t)record->instances.count;
         take_facts(s, &r);
         s->reports++;
+    }
+    if (record && r.head.whole) {
+        struct map old = record->lines; /* rows that this report did not repeat */
+        record->lines = r.lines;
+        r.lines = old;
     }
     report_free(&r);
     return rc;

@@ -50,10 +50,16 @@ struct events {
 };
 
 /* nodes.c: what nodes reported, as it was. */
+struct known {
+    struct instance row;
+    uint64_t seen; /* number of the last report that listed it */
+};
 struct node_record {
     struct node_summary summary;
     struct feed *grants;
-    struct map instances; /* id to struct instance */
+    struct map instances; /* id to struct known */
+    struct map lines;     /* text of the last whole report's rows to what they said */
+    uint64_t reports;     /* so far */
     bool saved;           /* its row is in the store, or on its way */
 };
 struct nodes {

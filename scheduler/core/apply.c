@@ -363,23 +363,15 @@ static void apply_instance(struct core *c, struct node *node, uint32_t index,
     bool same =
         found && instance->fact.state == fact->state && instance->fact.release == fact->release;
     instance->fact = *fact;
+    instance->seen = node->reports;
     if (app && !same) {
         app->touched = true;
     }
 }
 
-static bool listed(const struct core_report *report, const char *id) {
-    for (size_t i = 0; i < report->instance_count; i++) {
-        if (strcmp(report->instances[i].id, id) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static void drop_unlisted(struct node *node, const struct core_report *report) {
+static void drop_unlisted(struct node *node) {
     for (size_t i = node->instance_count; i-- > 0;) {
-        if (!listed(report, node->instances[i]->fact.id)) {
+        if (node->instances[i]->seen != node->reports) {
             remove_instance(node, i);
         }
     }
@@ -478,6 +470,7 @@ static int apply_report(struct core *c, const struct core_report *report) {
     }
     node->heard = node->heard || report->whole;
     node->reported_at = c->now;
+    node->reports++;
     if (report->routes_term != node->routes_term ||
         report->routes_revision != node->routes_revision) {
         node->routes_term = report->routes_term;
@@ -490,7 +483,7 @@ static int apply_report(struct core *c, const struct core_report *report) {
     }
     free_chain(chain);
     if (report->whole) {
-        drop_unlisted(node, report);
+        drop_unlisted(node);
     }
     if (adopt) {
         adopt_grants(c, index, report);

@@ -67,6 +67,7 @@ struct app {
 struct tracked {
     struct core_instance fact;
     uint32_t node;
+    uint64_t seen;   /* number of the node's last report that listed it */
     struct app *app; /* NULL: unknown app */
     struct tracked *next, *prev;
 };
@@ -78,6 +79,7 @@ struct node {
     bool removed; /* by hand; the index stays taken */
     bool joined_dirty, lost_dirty, grants_dirty;
     int64_t reported_at;
+    uint64_t reports; /* so far */
     int64_t revision; /* of the grants last published */
     int64_t routes_term, routes_revision;
     int64_t memory_total;
