@@ -11,10 +11,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-static const struct {
-    const char *name;
-    unsigned major, minor;
-} nodes[] = {
+const struct device_node device_nodes[DEVICE_NODES] = {
     { "null", 1, 3 },
     { "zero", 1, 5 },
     { "full", 1, 7 },
@@ -36,11 +33,11 @@ static const struct {
 static const char *const directories[] = { "pts", "shm" };
 
 static int fill(int dir, struct err *err) {
-    for (size_t i = 0; i < sizeof nodes / sizeof nodes[0]; i++) {
-        dev_t device = makedev(nodes[i].major, nodes[i].minor);
-        if (mknodat(dir, nodes[i].name, S_IFCHR | 0666, device) < 0 ||
-            fchmodat(dir, nodes[i].name, 0666, 0) < 0) {
-            return err_sys(err, errno, "make /dev/%s", nodes[i].name);
+    for (size_t i = 0; i < DEVICE_NODES; i++) {
+        dev_t device = makedev(device_nodes[i].major, device_nodes[i].minor);
+        if (mknodat(dir, device_nodes[i].name, S_IFCHR | 0666, device) < 0 ||
+            fchmodat(dir, device_nodes[i].name, 0666, 0) < 0) {
+            return err_sys(err, errno, "make /dev/%s", device_nodes[i].name);
         }
     }
     for (size_t i = 0; i < sizeof links / sizeof links[0]; i++) {

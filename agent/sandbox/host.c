@@ -1,5 +1,6 @@
 /* The host: what all sandboxes share. SPDX-License-Identifier: Apache-2.0 */
 #include "host.h"
+#include "device.h"
 #include "firewall.h"
 #include "ns.h"
 #include "rlimit.h"
@@ -129,7 +130,8 @@ static int open_parts(
         (host->init_program = load_program(o->init_path, err)) < 0 ||
         (host->seccomp_app = compile_filter(SECCOMP_WITH_LISTENER, err)) < 0 ||
         (host->seccomp_exec = compile_filter(SECCOMP_WITHOUT_LISTENER, err)) < 0 ||
-        cgroup_open(&host->cgroups, host->cgroup, CGROUP_MAKE, err) < 0) {
+        cgroup_open(&host->cgroups, host->cgroup, CGROUP_MAKE, err) < 0 ||
+        device_guard(host->cgroups.instances, err) < 0) {
         return -1;
     }
     if (!(o->flags & SANDBOX_NO_NETWORK) && open_network(host, o, err) < 0) {

@@ -228,6 +228,24 @@ case_firewall() {
     rules_are_there && fail "the rules stay"
 }
 
+# Even the host's root gets no other device in an instance's cgroup.
+case_devices() {
+    local app out
+    start_one
+    app=$(find /sys/fs/cgroup -path "*/paas$platform/instances/$id/app" | head -1)
+    out=$(
+        echo $BASHPID >"$app/cgroup.procs"
+        : </dev/null && : </dev/zero && head -c 1 /dev/urandom >/dev/null && echo "ours work"
+        mknod "$work/disk" b 7 0 || echo "none is made"
+        : </dev/mem || : </dev/kmsg || : </dev/net/tun || echo "none other"
+    ) 2>/dev/null
+    matches "$out" $'^ours work\nnone is made\nnone other$'
+    kill -9 "$maker"
+    wait 2>/dev/null
+    rm -rf "${work:?}/instances"/*
+    matches "$(sandbox --sweep --layer $digest -- /app/probe hello)" '^hello$'
+}
+
 case_crash() {
     # Its maker dies: the sandbox lives on, and the next maker finds and removes it.
     start_one

@@ -8,7 +8,7 @@ set -eu -o pipefail
 
 run=$1 init=$2 probe=$3 govern=$4
 shift 4
-cases=${*:-checks limits images census exec govern crash}
+cases=${*:-checks limits images census exec govern devices crash}
 here=$(cd "$(dirname "$0")" && pwd)
 cache=${PAAS_TEST_CACHE:-/var/cache/paas-test}
 boot_seconds=600 # software emulation is slow; this bounds a hang only
@@ -55,7 +55,7 @@ ln -s usr/bin "$root/sbin"
 rm -rf "$root/bin" && ln -s usr/bin "$root/bin"
 ln -s usr/lib64 "$root/lib64"
 cp "$(command -v busybox)" "$root/usr/bin/busybox"
-for applet in sh stat ls cat mount mkdir ln cp chown chmod rm mknod find grep sort id touch tee seq mktemp \
+for applet in sh stat head ls cat mount mkdir ln cp chown chmod rm mknod find grep sort id touch tee seq mktemp \
     sleep modprobe switch_root poweroff dirname basename; do
     ln -s busybox "$root/usr/bin/$applet"
 done
