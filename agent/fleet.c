@@ -426,19 +426,13 @@ static void start_slot(struct group *g, const struct release_config *release, in
 
 /* Whether load decides how many run. */
 static bool is_scaled(const struct group *g) {
-    return g->granted && g->grant.target_of_demand && g->grant.floor < g->grant.ceiling;
-}
-
-static const struct scale_rule *scale_rule(
-    const struct group *g, const struct release_config *release) {
-    const struct process_spec *spec = find_process(release, g->process);
-    return spec ? &spec->autoscale : NULL;
+    return g->granted && g->grant.target_of_demand && g->grant.concurrency > 0 &&
+           g->grant.floor < g->grant.ceiling;
 }
 
 /* How many shall run, within the grant. */
-static int64_t wanted_running(struct group *g, const struct release_config *release, msec now) {
-    const struct scale_rule *rule = scale_rule(g, release);
-    if (!is_scaled(g) || !rule) {
+static int64_t wanted_running(struct group *g, msec now) {
+    if (!is_scaled(g)) {
         return g->granted ? g->grant.floor : 0;
     }
     if (!local_proxy_is_connected(g->fleet->proxy)) {
@@ -449,14 +443,20 @@ static int64_t wanted_running(struct group *g, const struct release_config *rele
                                             : running;
     }
     struct demand_settings settings = {
-        .concurrency = rule->concurrency,
+        .concurrency = g->grant.concurrency,
         .min = g->grant.floor,
         .max = g->grant.ceiling,
-        .idle = rule->idle,
+        .idle = g->grant.idle,
     };
     struct demand_sample sample = g->seen;
     sample.now = now;
     sample.ready = count_serving(g);
+    /* What instances have beyond their slots waits as well, though not at the proxy. */
+    int64_t slots = sample.ready * settings.concurrency;
+    if (sample.in_flight > slots) {
+        sample.held += sample.in_flight - slots;
+        sample.in_flight = slots;
+    }
     sample.starting = count_starting(g);
     enum demand_reason before = g->decided.reason;
     int64_t running = g->decided.running;
@@ -501,7 +501,7 @@ static void converge_group(struct group *g, msec now, msec *next) {
         g->granted && g->grant.ceiling > 0 ? configs_get(g->fleet->options.configs, g->grant.config)
                                            : NULL;
     struct converge_input in = {
-        .wanted = wanted_running(g, release, now),
+        .wanted = wanted_running(g, now),
         .frozen = g->granted ? wanted_frozen(g) : 0,
         .instances = instances,
         .count = gather(g, instances, who),

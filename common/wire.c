@@ -117,6 +117,8 @@ TYPE(grant, F_TEXT(grant, app, JF_NAME | JF_REQUIRED, "app"),
     F_INT(grant, floor, 0, INSTANCES_PER_NODE, 0, 0, "fewest running"),
     F_INT(grant, ceiling, 0, INSTANCES_PER_NODE, 0, 0, "most running"),
     F_INT(grant, frozen, 0, INSTANCES_PER_NODE, 0, JF_OMIT, "kept asleep"),
+    F_INT(grant, concurrency, 0, 100000, 0, JF_OMIT, "requests that one instance serves well"),
+    F_DURATION(grant, idle, 0, DAY_MS, 0, JF_OMIT, "time without a request before sleep"),
     F_INT(grant, attempt, 0, COUNT_MAX, 0, JF_OMIT, "failures before it are forgiven"),
     F_BOOL(grant, exclusive, JF_OMIT, "never twice at once"),
     F_BOOL(grant, target_of_demand, JF_OMIT, "wakes and spikes use it"));

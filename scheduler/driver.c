@@ -218,6 +218,8 @@ static int fill_release(const struct intent *intent, const struct app_row *row, 
         processes[i].min = specs[i].autoscale.min;
         processes[i].max = specs[i].autoscale.max;
         processes[i].standby = specs[i].autoscale.standby;
+        processes[i].concurrency = specs[i].autoscale.concurrency;
+        processes[i].idle = specs[i].autoscale.idle;
         processes[i].memory = specs[i].memory;
     }
     release->release = number;
@@ -256,6 +258,8 @@ void driver_app(struct scheduler *s, const char *name) {
         rules[i].min = from_rules[i].rule.min;
         rules[i].max = from_rules[i].rule.max;
         rules[i].standby = from_rules[i].rule.standby;
+        rules[i].concurrency = from_rules[i].rule.concurrency;
+        rules[i].idle = from_rules[i].rule.idle;
     }
     for (size_t i = 0; i < app.route_count; i++) {
         memcpy(routes[i].host, from_routes[i].host, sizeof(routes[i].host));

@@ -36,6 +36,7 @@ struct core_process {
     int64_t instances;
     int64_t min, max; /* of the manifest's autoscale; max 0: there is none */
     int64_t standby;  /* frozen ones kept ready, with autoscale */
+    int64_t concurrency, idle; /* what the node's law goes by, likewise; ms */
     int64_t memory;   /* bytes of one instance */
 };
 
@@ -50,6 +51,7 @@ struct core_release {
 struct core_rule {
     char process[NAME_SIZE];
     int64_t min, max, standby;
+    int64_t concurrency, idle;
 };
 
 struct core_route {

@@ -124,6 +124,8 @@ struct grant {
     char config[DIGEST_SIZE]; /* of the release_config */
     int64_t floor, ceiling;   /* running instances */
     int64_t frozen;           /* instances kept asleep */
+    int64_t concurrency;      /* requests that one instance serves well; 0: no law decides */
+    int64_t idle;             /* ms without a request before it sleeps, where floor is 0 */
     int64_t attempt;          /* grows when failures before it are forgiven (a new push, `start`) */
     bool exclusive;
     bool target_of_demand;

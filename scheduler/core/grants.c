@@ -10,14 +10,13 @@ struct wanted process_wants(const struct app *app, enum release_slot slot, size_
     const struct core_process *p = &app->releases[slot].processes[process];
     struct wanted wanted = { .floor = p->instances, .ceiling = p->instances };
     if (p->max > 0) {
-        wanted = (struct wanted){ .floor = p->min, .ceiling = p->max, .frozen = p->standby };
+        wanted = (struct wanted){ p->min, p->max, p->standby, p->concurrency, p->idle };
     }
     for (size_t i = 0; i < app->rule_count; i++) {
         const struct core_rule *rule = &app->rules[i];
         if (strcmp(rule->process, p->name) == 0) {
-            wanted = (struct wanted){
-                .floor = rule->min, .ceiling = rule->max, .frozen = rule->standby
-            };
+            wanted = (struct wanted){ rule->min, rule->max, rule->standby, rule->concurrency,
+                rule->idle };
         }
     }
     if (wanted.ceiling < wanted.floor) {
@@ -136,6 +135,8 @@ static void fill_grant(
     grant->floor = placed->floor;
     grant->ceiling = placed->ceiling;
     grant->frozen = placed->frozen;
+    grant->concurrency = placed->concurrency;
+    grant->idle = placed->idle;
     grant->attempt = app->attempt;
     grant->target_of_demand = takes_demand(app, slot, entry);
 }

@@ -131,7 +131,8 @@ static void drop_lost(struct core *c, struct release *r, uint32_t process) {
 /* Every entry may run its floor; the first one also all that the process has above its floors, and
  * those kept asleep. */
 static void set_above(
-    struct core *c, struct release *r, uint32_t process, int64_t above, int64_t frozen) {
+    struct core *c, struct release *r, uint32_t process, const struct wanted *wanted) {
+    int64_t above = wanted->ceiling - wanted->floor, frozen = wanted->frozen;
     for (size_t i = 0; i < r->placed_count; i++) {
         struct placed *placed = &r->placed[i];
         if (placed->process != process) {
@@ -139,9 +140,12 @@ static void set_above(
         }
         int64_t ceiling = placed->floor + above;
         ceiling = ceiling > INSTANCES_PER_NODE ? INSTANCES_PER_NODE : ceiling;
-        if (placed->ceiling != ceiling || placed->frozen != frozen) {
+        if (placed->ceiling != ceiling || placed->frozen != frozen ||
+            placed->concurrency != wanted->concurrency || placed->idle != wanted->idle) {
             placed->ceiling = ceiling;
             placed->frozen = frozen;
+            placed->concurrency = wanted->concurrency;
+            placed->idle = wanted->idle;
             c->nodes[placed->node]->grants_dirty = true;
         }
         above = frozen = 0;
@@ -189,5 +193,5 @@ void place(struct core *c, struct app *app, enum release_slot slot, size_t proce
             add_entry(c, r, p, (uint32_t)node);
         }
     }
-    set_above(c, r, p, ceiling - floor, wanted.frozen);
+    set_above(c, r, p, &wanted);
 }

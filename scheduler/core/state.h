@@ -13,12 +13,14 @@ struct placed {
     uint32_t process; /* index in the release */
     uint32_t node;    /* index in the core */
     int64_t floor, ceiling, frozen;
+    int64_t concurrency, idle; /* of the law that decides between floor and ceiling */
 };
 
 /* How many instances of a process shall be. */
 struct wanted {
     int64_t floor, ceiling; /* running */
     int64_t frozen;
+    int64_t concurrency, idle;
 };
 
 struct release {
@@ -125,6 +127,13 @@ int process_index(const struct release *release, const char *name);
 
 /* apply.c: the event into the state */
 int apply(struct core *c, const struct core_event *event);
+/* The slot that holds a release, or NULL. */
+struct release *slot_of(struct app *app, int64_t number);
+/* The node of this name, made when it is new. NULL without memory or room: nothing changed. */
+struct node *need_node(struct core *c, const char *name, uint32_t *index);
+
+/* report.c */
+int apply_report(struct core *c, const struct core_report *report);
 
 /* rollout.c */
 bool app_is_rolling(const struct app *app);
@@ -149,6 +158,7 @@ bool any_eligible(const struct core *c);
 void place(struct core *c, struct app *app, enum release_slot slot, size_t process);
 
 /* lease.c */
+void touch_all(struct core *c);
 void leases_expire(struct core *c);
 int64_t leases_deadline(const struct core *c);
 
