@@ -13,14 +13,13 @@
 #include <paas/wire.h>
 
 #include "assemble.h"
+#include "changes.h"
 
 #define DEFAULT_DOMAIN ".localhost"
 
 /* --- small parts ------------------------------------------------------------------------------ */
 
-static int note(struct intent *intent, const char *type, const struct app_row *row, int64_t release,
-    struct err *err, const char *format, ...) __attribute__((format(printf, 6, 7)));
-static int note(struct intent *intent, const char *type, const struct app_row *row, int64_t release,
+int change_note(struct intent *intent, const char *type, const struct app_row *row, int64_t release,
     struct err *err, const char *format, ...) {
     char message[256];
     va_list args;
@@ -38,7 +37,7 @@ static struct release_entry *entry_of(struct app_row *row, int64_t release) {
 }
 
 /* Grows a json_array of `size`d items by one zeroed item; NULL without memory. */
-static void *array_add(struct json_array *array, size_t size, struct err *err) {
+void *change_array_add(struct json_array *array, size_t size, struct err *err) {
     char *items = reallocarray(array->items, array->count + 1, size);
     if (!items) {
         err_no_memory(err);
@@ -50,7 +49,7 @@ static void *array_add(struct json_array *array, size_t size, struct err *err) {
     return item;
 }
 
-static void array_remove(struct json_array *array, size_t size, size_t index) {
+void change_array_remove(struct json_array *array, size_t size, size_t index) {
     char *items = array->items;
     array->count--;
     memmove(items + index * size, items + (index + 1) * size, (array->count - index) * size);
@@ -58,16 +57,16 @@ static void array_remove(struct json_array *array, size_t size, size_t index) {
 
 /* The release that a change of environment or a restart starts from: the one that rolls, else the
  * one that serves, else the one that failed. */
-static int64_t current_release(const struct app_row *row) {
+int64_t change_current(const struct app_row *row) {
     return app_rolls(row) ? row->target : row->serving ? row->serving : row->target;
 }
 
-static const struct config *current_config(const struct intent *intent, const struct app_row *row) {
-    const struct release_entry *entry = app_release(row, current_release(row));
+const struct config *change_current_config(const struct intent *intent, const struct app_row *row) {
+    const struct release_entry *entry = app_release(row, change_current(row));
     return entry ? intent_newest_config(intent, entry->config) : NULL;
 }
 
-static void answer(const struct app_row *row, int64_t release, struct change_answer *out) {
+void change_answer_fill(const struct app_row *row, int64_t release, struct change_answer *out) {
     memset(out, 0, sizeof(*out));
     memcpy(out->app, row->name, sizeof(out->app));
     out->release = release;
@@ -103,11 +102,11 @@ static int set_target(
     row->failed = false;
     row->attempt++;
     entry_of(row, release)->verdict = release == row->serving ? VERDICT_DONE : VERDICT_ROLLING;
-    if (note(intent, "rollout-started", row, release, err, "release %lld rolls out",
+    if (change_note(intent, "rollout-started", row, release, err, "release %lld rolls out",
             (long long)release) < 0) {
         return -1;
     }
-    return release == row->serving ? note(intent, "rollout-done", row, release, err,
+    return release == row->serving ? change_note(intent, "rollout-done", row, release, err,
                                          "release %lld serves", (long long)release)
                                    : 0;
 }
@@ -124,7 +123,7 @@ static int prune(struct intent *intent, struct app_row *row, struct err *err) {
             return -1;
         }
         free(entries[i].reason);
-        array_remove(&row->releases, sizeof(*entries), i);
+        change_array_remove(&row->releases, sizeof(*entries), i);
     }
     return 0;
 }
@@ -138,13 +137,13 @@ static int add_release(struct intent *intent, struct app_row *row, struct config
     if (intent_add_config(intent, config, err) < 0) {
         return -1;
     }
-    struct release_entry *added = array_add(&row->releases, sizeof(*added), err);
+    struct release_entry *added = change_array_add(&row->releases, sizeof(*added), err);
     if (!added) {
         return -1;
     }
     *added = entry;
     row->last_release = entry.release;
-    if (note(intent, "release-created", row, entry.release, err, "release %lld",
+    if (change_note(intent, "release-created", row, entry.release, err, "release %lld",
             (long long)entry.release) < 0 ||
         set_target(intent, row, entry.release, err) < 0) {
         return -1;
@@ -152,95 +151,14 @@ static int add_release(struct intent *intent, struct app_row *row, struct config
     return prune(intent, row, err);
 }
 
-/* A new release from the present one with `env` set over its environment; with none it only starts
- * anew. */
-static int renew(struct intent *intent, struct app_row *row, const struct pairs *env, int64_t now,
+int change_renew(struct intent *intent, struct app_row *row, const struct pairs *env, int64_t now,
     struct err *err) {
     struct assembly a = { .app = row->name,
         .release = row->last_release + 1,
-        .current = current_config(intent, row),
+        .current = change_current_config(intent, row),
         .app_env = env };
     struct config *config = assemble(&a, err);
     return config ? add_release(intent, row, config, now, err) : -1;
-}
-
-/* --- routes ----------------------------------------------------------------------------------- */
-
-static bool same_route(const struct route_request *route, const char *host, const char *path) {
-    return strcmp(route->host, host) == 0 && strcmp(route->path, path) == 0;
-}
-
-static bool holds_route(const struct app_row *row, const char *host, const char *path) {
-    const struct route_request *routes = row->routes.items;
-    for (size_t i = 0; i < row->routes.count; i++) {
-        if (same_route(&routes[i], host, path)) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* The other app that has this host and path; NULL: none. */
-static const char *route_owner(
-    const struct intent *intent, const char *app, const char *host, const char *path) {
-    for (size_t i = 0; i < intent->staged_count; i++) {
-        const struct app_row *row = intent->staged[i].row;
-        if (row && strcmp(row->name, app) != 0 && intent_newest(intent, row->name) == row &&
-            holds_route(row, host, path)) {
-            return row->name;
-        }
-    }
-    MAP_FOREACH (e, &intent->apps) {
-        const struct app_row *row = e->value;
-        if (strcmp(row->name, app) != 0 && intent_newest(intent, row->name) == row &&
-            holds_route(row, host, path)) {
-            return row->name;
-        }
-    }
-    return NULL;
-}
-
-static int check_route(const char *host, const char *path, struct err *err) {
-    if (!str_is_host(host)) {
-        return err_set(
-            err, ERR_BAD_VALUE, "host: \"%.100s\" is not a host name in lower case", host);
-    }
-    if (path[0] != '/' || strstr(path, "//") || strpbrk(path, "?#%\\ ") || strstr(path, "/../")) {
-        return err_set(err, ERR_BAD_VALUE, "path: \"%.100s\" is not a plain path", path);
-    }
-    for (const char *p = path; *p; p++) {
-        if ((unsigned char)*p < 0x21 || (unsigned char)*p > 0x7e) {
-            return err_set(err, ERR_BAD_VALUE, "path: only visible ASCII is allowed");
-        }
-    }
-    return 0;
-}
-
-/* Adds a route unless the app has it. */
-static int add_route(struct intent *intent, struct app_row *row, const char *host, const char *path,
-    struct err *err) {
-    if (holds_route(row, host, path)) {
-        return 0;
-    }
-    if (check_route(host, path, err) < 0) {
-        return -1;
-    }
-    const char *owner = route_owner(intent, row->name, host, path);
-    if (owner) {
-        err_set(err, ERR_CONFLICT, "%s%s belongs to app \"%s\"", host,
-            strcmp(path, "/") == 0 ? "" : path, owner);
-        return err_hint(err, "paas route rm %s %s gives it up", owner, host);
-    }
-    if (row->routes.count >= ROUTES_PER_APP) {
-        return err_set(err, ERR_TOO_LARGE, "an app has at most %d routes", ROUTES_PER_APP);
-    }
-    struct route_request *route = array_add(&row->routes, sizeof(*route), err);
-    if (!route) {
-        return -1;
-    }
-    str_copy(route->host, sizeof(route->host), host);
-    str_copy(route->path, sizeof(route->path), path);
-    return note(intent, "route-added", row, 0, err, "%s%s", host, path);
 }
 
 /* --- push, restart, rollback ------------------------------------------------------------------ */
@@ -261,12 +179,12 @@ static int push_routes(struct intent *intent, struct app_row *row, bool web, boo
     if (created && web) {
         char host[HOST_SIZE];
         snprintf(host, sizeof(host), "%s%s", row->name, DEFAULT_DOMAIN);
-        if (add_route(intent, row, host, "/", err) < 0) {
+        if (change_add_route(intent, row, host, "/", err) < 0) {
             return -1;
         }
     }
     for (size_t i = 0; i < routes->count; i++) {
-        if (add_route(intent, row, routes->items[i], "/", err) < 0) {
+        if (change_add_route(intent, row, routes->items[i], "/", err) < 0) {
             return -1;
         }
     }
@@ -288,7 +206,7 @@ int intent_push(struct intent *intent, const char *app, const struct intent_push
         .release = row->last_release + 1,
         .request = push->request,
         .image = push->image,
-        .current = current_config(intent, row),
+        .current = change_current_config(intent, row),
         .app_env = &row->env };
     struct config *config = assemble(&a, err);
     if (!config) {
@@ -300,7 +218,7 @@ int intent_push(struct intent *intent, const char *app, const struct intent_push
         push_routes(intent, row, web, created, &push->request->routes, err) < 0) {
         return -1;
     }
-    answer(row, row->target, out);
+    change_answer_fill(row, row->target, out);
     return 0;
 }
 
@@ -311,11 +229,12 @@ int intent_restart(struct intent *intent, const char *app, int64_t now, struct c
         return -1;
     }
     row->stopped = false;
-    const struct pairs nothing = { 0 };
-    if (renew(intent, row, &nothing, now, err) < 0) {
+    /* With the environment it has: after a rollback the app's own is newer than it. */
+    const struct config *current = change_current_config(intent, row);
+    if (!current || change_renew(intent, row, &current->value.env, now, err) < 0) {
         return -1;
     }
-    answer(row, row->target, out);
+    change_answer_fill(row, row->target, out);
     return 0;
 }
 
@@ -352,7 +271,7 @@ int intent_rollback(struct intent *intent, const char *app, int64_t release,
     if (set_target(intent, row, release, err) < 0) {
         return -1;
     }
-    answer(row, release, out);
+    change_answer_fill(row, release, out);
     return 0;
 }
 
@@ -366,8 +285,8 @@ int intent_stop(
     }
     bool was = row->stopped;
     row->stopped = true;
-    answer(row, current_release(row), out);
-    return was ? 0 : note(intent, "app-stopped", row, out->release, err, "stopped");
+    change_answer_fill(row, change_current(row), out);
+    return was ? 0 : change_note(intent, "app-stopped", row, out->release, err, "stopped");
 }
 
 /* Also another attempt of a release whose rollout failed. */
@@ -381,12 +300,12 @@ int intent_start(
     if (row->stopped || again) {
         row->stopped = false;
         row->attempt++;
-        if (note(intent, "app-started", row, row->target, err, "started") < 0 ||
+        if (change_note(intent, "app-started", row, row->target, err, "started") < 0 ||
             (again && set_target(intent, row, row->target, err) < 0)) {
             return -1;
         }
     }
-    answer(row, current_release(row), out);
+    change_answer_fill(row, change_current(row), out);
     return 0;
 }
 
@@ -396,172 +315,17 @@ int intent_destroy(
     if (!row) {
         return -1;
     }
-    answer(row, current_release(row), out);
+    change_answer_fill(row, change_current(row), out);
     const struct release_entry *entries = row->releases.items;
     for (size_t i = 0; i < row->releases.count; i++) {
         if (intent_drop_config(intent, entries[i].config, err) < 0) {
             return -1;
         }
     }
-    if (note(intent, "app-destroyed", row, 0, err, "destroyed") < 0) {
+    if (change_note(intent, "app-destroyed", row, 0, err, "destroyed") < 0) {
         return -1;
     }
     return intent_remove(intent, app, err);
-}
-
-/* --- scale ------------------------------------------------------------------------------------ */
-
-static int check_process(
-    const struct intent *intent, const struct app_row *row, const char *process, struct err *err) {
-    const struct config *config = current_config(intent, row);
-    const struct process_spec *specs = config ? config->value.processes.items : NULL;
-    const char *names[PROCESSES_PER_APP];
-    size_t count = config ? config->value.processes.count : 0;
-    for (size_t i = 0; i < count; i++) {
-        if (strcmp(specs[i].name, process) == 0) {
-            return 0;
-        }
-        names[i] = specs[i].name;
-    }
-    err_set(err, ERR_NOT_FOUND, "app \"%s\" has no process \"%.64s\"", row->name, process);
-    const char *nearest = str_nearest(process, names, count);
-    return nearest ? err_hint(err, "did you mean \"%s\"?", nearest)
-                   : err_hint(err, "paas ps %s shows its processes", row->name);
-}
-
-static int set_rule(
-    struct app_row *row, const char *process, const struct scale_rule *rule, struct err *err) {
-    struct app_rule *rules = row->rules.items;
-    for (size_t i = 0; i < row->rules.count; i++) {
-        if (strcmp(rules[i].process, process) == 0) {
-            rules[i].rule = *rule;
-            return 0;
-        }
-    }
-    if (row->rules.count >= PROCESSES_PER_APP) {
-        return err_set(err, ERR_TOO_LARGE, "an app has at most %d scale rules", PROCESSES_PER_APP);
-    }
-    struct app_rule *added = array_add(&row->rules, sizeof(*added), err);
-    if (!added) {
-        return -1;
-    }
-    str_copy(added->process, sizeof(added->process), process);
-    added->rule = *rule;
-    return 0;
-}
-
-static int scale_one(struct intent *intent, struct app_row *row, const char *process,
-    const struct scale_rule *rule, struct err *err) {
-    if (check_process(intent, row, process, err) < 0 || set_rule(row, process, rule, err) < 0) {
-        return -1;
-    }
-    return rule->min == rule->max
-               ? note(intent, "app-scaled", row, 0, err, "%s: %lld", process, (long long)rule->min)
-               : note(intent, "app-scaled", row, 0, err, "%s: %lld to %lld", process,
-                     (long long)rule->min, (long long)rule->max);
-}
-
-int intent_scale(struct intent *intent, const char *app, const struct scale_request *request,
-    struct change_answer *out, struct err *err) {
-    struct app_row *row = intent_edit(intent, app, err);
-    if (!row) {
-        return -1;
-    }
-    const struct process_count *counts = request->processes.items;
-    if (!request->processes.count) {
-        return err_set(err, ERR_BAD_VALUE, "processes: there is none");
-    }
-    for (size_t i = 0; i < request->processes.count; i++) {
-        struct scale_rule rule;
-        json_defaults(&scale_rule_json, &rule);
-        rule.min = rule.max = counts[i].count;
-        if (scale_one(intent, row, counts[i].process, &rule, err) < 0) {
-            return -1;
-        }
-    }
-    answer(row, current_release(row), out);
-    return 0;
-}
-
-int intent_autoscale(struct intent *intent, const char *app,
-    const struct autoscale_request *request, struct change_answer *out, struct err *err) {
-    struct app_row *row = intent_edit(intent, app, err);
-    if (!row) {
-        return -1;
-    }
-    if (request->min > request->max) {
-        return err_set(err, ERR_BAD_VALUE, "min: %lld is greater than max %lld",
-            (long long)request->min, (long long)request->max);
-    }
-    struct scale_rule rule = { .min = request->min,
-        .max = request->max,
-        .concurrency = request->concurrency,
-        .idle = request->idle,
-        .standby = request->standby,
-        .keep = request->keep };
-    if (scale_one(intent, row, request->process, &rule, err) < 0) {
-        return -1;
-    }
-    answer(row, current_release(row), out);
-    return 0;
-}
-
-/* --- environment ------------------------------------------------------------------------------ */
-
-int intent_env(struct intent *intent, const char *app, const struct env_request *request,
-    int64_t now, struct change_answer *out, struct err *err) {
-    struct app_row *row = intent_edit(intent, app, err);
-    if (!row) {
-        return -1;
-    }
-    bool changed = false;
-    for (size_t i = 0; i < request->set.count; i++) {
-        const struct pair *pair = &request->set.items[i];
-        const char *had = pairs_get(&row->env, pair->key);
-        changed = changed || !had || strcmp(had, pair->value) != 0;
-        if (pairs_set(&row->env, pair->key, pair->value) < 0) {
-            return err_no_memory(err);
-        }
-    }
-    for (size_t i = 0; i < request->unset.count; i++) {
-        changed = pairs_unset(&row->env, request->unset.items[i]) || changed;
-    }
-    if (changed && renew(intent, row, &row->env, now, err) < 0) {
-        return -1;
-    }
-    answer(row, current_release(row), out);
-    return 0;
-}
-
-/* --- routes by hand --------------------------------------------------------------------------- */
-
-int intent_route_add(struct intent *intent, const char *app, const struct route_request *request,
-    struct change_answer *out, struct err *err) {
-    struct app_row *row = intent_edit(intent, app, err);
-    const char *path = request->path[0] ? request->path : "/";
-    if (!row || add_route(intent, row, request->host, path, err) < 0) {
-        return -1;
-    }
-    answer(row, current_release(row), out);
-    return 0;
-}
-
-int intent_route_remove(struct intent *intent, const char *app, const char *host, const char *path,
-    struct change_answer *out, struct err *err) {
-    struct app_row *row = intent_edit(intent, app, err);
-    if (!row) {
-        return -1;
-    }
-    struct route_request *routes = row->routes.items;
-    for (size_t i = 0; i < row->routes.count; i++) {
-        if (same_route(&routes[i], host, path)) {
-            array_remove(&row->routes, sizeof(*routes), i);
-            answer(row, current_release(row), out);
-            return note(intent, "route-removed", row, 0, err, "%.200s%.50s", host, path);
-        }
-    }
-    return err_set(
-        err, ERR_NOT_FOUND, "app \"%s\" has no route %.253s%.200s", row->name, host, path);
 }
 
 /* --- verdicts --------------------------------------------------------------------------------- */

@@ -20,8 +20,8 @@
 enum operation { OP_PUT, OP_DELETE, OP_DELETE_BEFORE, OPERATIONS };
 
 static const char *const operation_sql[OPERATIONS] = {
-    [OP_PUT] = "INSERT INTO object (kind, key, body) VALUES (?1, ?2, ?3)"
-               " ON CONFLICT (kind, key) DO UPDATE SET body = excluded.body",
+    [OP_PUT] = ("INSERT INTO object (kind, key, body) VALUES (?1, ?2, ?3)"
+                " ON CONFLICT (kind, key) DO UPDATE SET body = excluded.body"),
     [OP_DELETE] = "DELETE FROM object WHERE kind = ?1 AND key = ?2",
     [OP_DELETE_BEFORE] = "DELETE FROM object WHERE kind = ?1 AND key < ?2",
 };

@@ -297,6 +297,23 @@ static void restart_is_a_new_release_of_the_same(void **state) {
     assert_string_equal(web_of(config_of(d, "shop", 2))->command.items[0], "/bin/serve");
 }
 
+static void restart_keeps_the_environment_of_what_serves(void **state) {
+    struct desk *d = *state;
+    serve(d);
+    struct pair pair = { (char *)"SECRET", (char *)"1" };
+    struct env_request request = { .set = { &pair, 1 } };
+    CHANGE(d, intent_env(&d->intent, "shop", &request, 2, &d->answer, &d->err));
+    verdict(d, "shop", 2, true);
+    CHANGE(d, intent_restart(&d->intent, "shop", 3, &d->answer, &d->err));
+    assert_string_equal(pairs_get(&config_of(d, "shop", 3)->env, "SECRET"), "1");
+    verdict(d, "shop", 3, true);
+    rollback(d, 1);
+    verdict(d, "shop", 1, true);
+    CHANGE(d, intent_restart(&d->intent, "shop", 4, &d->answer, &d->err));
+    assert_null(pairs_get(&config_of(d, "shop", 4)->env, "SECRET"));
+    assert_string_equal(pairs_get(&config_of(d, "shop", 4)->env, "COLOR"), "red");
+}
+
 static void stop_and_start_and_another_try(void **state) {
     struct desk *d = *state;
     push(d, "shop", "{}", true);
@@ -510,6 +527,7 @@ int main(void) {
         TEST(rollback_goes_to_the_release_before),
         TEST(rollback_while_rolling_calls_it_off),
         TEST(restart_is_a_new_release_of_the_same),
+        TEST(restart_keeps_the_environment_of_what_serves),
         TEST(stop_and_start_and_another_try),
         TEST(old_releases_are_forgotten_with_their_configurations),
         TEST(scale_sets_a_rule_that_outlives_pushes),
