@@ -41,8 +41,8 @@ struct run {
 
 /* ---- descriptors ---- */
 
-/* Puts fds[n] on number n for every n, closes the other numbers below `count`, and has all above
- * closed by execve but for those that are inherited anyway. */
+/* Puts fds[n] on number n for every n, closes the other numbers below `count`, and has execve close
+ * all above. */
 static int place(int fds[], int count, struct err *err) {
     for (int i = 0; i < count; i++) {
         if (fds[i] >= 0 && (fds[i] = fcntl(fds[i], F_DUPFD_CLOEXEC, FDS_ASIDE)) < 0) {
