@@ -135,6 +135,13 @@ static bool pass(int fd, int at) {
     return fd == at ? fcntl(at, F_SETFD, 0) == 0 : dup2(fd, at) == at;
 }
 
+void lab_become_scheduler(void) {
+    if (setgroups(0, NULL) < 0 || setresgid(BASE + 1, BASE + 1, BASE + 1) < 0 ||
+        setresuid(BASE + 1, BASE + 1, BASE + 1) < 0) {
+        _exit(126);
+    }
+}
+
 static void run_scheduler(const struct lab *lab) {
     char data[128], run[128], pid[16];
     snprintf(data, sizeof(data), "%s/data", lab->dir);
@@ -142,10 +149,10 @@ static void run_scheduler(const struct lab *lab) {
     snprintf(pid, sizeof(pid), "%d", getpid());
     int tcp = lab->tcp >= 0 ? fcntl(lab->tcp, F_DUPFD_CLOEXEC, 10) : -1;
     bool moved = pass(lab->listener, 3) && (tcp < 0 || pass(tcp, 4));
-    if (!moved || setgroups(0, NULL) < 0 || setresgid(BASE + 1, BASE + 1, BASE + 1) < 0 ||
-        setresuid(BASE + 1, BASE + 1, BASE + 1) < 0) {
+    if (!moved) {
         _exit(126);
     }
+    lab_become_scheduler();
     setenv("LISTEN_FDS", tcp < 0 ? "1" : "2", 1);
     setenv("LISTEN_FDNAMES", tcp < 0 ? "api" : "api:api-tcp", 1);
     setenv("LISTEN_PID", pid, 1);

@@ -47,6 +47,8 @@ void lab_use_tcp(struct lab *lab, const char *token);
 void lab_limit_disk(struct lab *lab, const char *options);
 /* Starts the scheduler and waits until it answers. */
 void lab_start(struct lab *lab);
+/* In a child: takes on the user that the scheduler runs as. */
+void lab_become_scheduler(void);
 /* Sends the signal, waits for the end; returns the wait status. */
 int lab_stop(struct lab *lab, int signal);
 

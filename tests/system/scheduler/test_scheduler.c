@@ -300,6 +300,7 @@ static void a_second_scheduler_on_the_same_data_is_refused(void **state) {
     pid_t second = fork();
     if (second == 0) {
         dup2(pipes[1], 2);
+        lab_become_scheduler();
         execl(program, program, "--data", data, "--run", "/tmp", "--node", "n1", "--platform", "27",
             (char *)NULL);
         _exit(127);
