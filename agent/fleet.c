@@ -26,6 +26,8 @@
 enum {
     GROUP_KEY_SIZE = NAME_SIZE * 2 + 24, /* "app/process@release" */
     ENDED_KEPT = 5,                      /* ended instances of a process whose logs stay */
+    ENDED_WITHOUT_GRANT = 20, /* the same of all apps that were stopped or destroyed, together:
+                                 each has up to two log segments in memory */
 };
 
 /* What is remembered of slot number n beyond its instance. */
@@ -481,22 +483,19 @@ static int64_t wanted_frozen(const struct group *g) {
     return sleepers > g->grant.frozen ? sleepers : g->grant.frozen;
 }
 
-/* Which slots wait, and until when at the earliest. */
-static void find_blocked(struct group *g, bool *blocked, msec now, msec *next) {
+/* Which slots wait. */
+static void find_blocked(const struct group *g, bool *blocked, msec now) {
     for (size_t n = 0; n < g->slot_count; n++) {
         blocked[n] = g->slots[n].not_before > now;
-        if (blocked[n] && (*next == 0 || g->slots[n].not_before < *next)) {
-            *next = g->slots[n].not_before;
-        }
     }
 }
 
-static void converge_group(struct group *g, msec now, msec *next) {
+static void converge_group(struct group *g, msec now) {
     struct converge_instance instances[INSTANCES_PER_NODE];
     struct agent_instance *who[INSTANCES_PER_NODE];
     struct converge_action actions[INSTANCES_PER_NODE];
     bool blocked[INSTANCES_PER_NODE] = { false };
-    find_blocked(g, blocked, now, next);
+    find_blocked(g, blocked, now);
     const struct release_config *release =
         g->granted && g->grant.ceiling > 0 ? configs_get(g->fleet->options.configs, g->grant.config)
                                            : NULL;
@@ -552,6 +551,23 @@ static void on_back_off(uv_timer_t *timer) {
     wake(f);
 }
 
+/* Wakes up when the first slot of all may start again, whichever groups there was news of. */
+static void set_back_off(struct fleet *f, msec now) {
+    msec next = 0;
+    MAP_FOREACH (e, &f->groups) {
+        const struct group *g = e->value;
+        for (size_t n = 0; n < g->slot_count; n++) {
+            msec at = g->slots[n].not_before;
+            if (at && (next == 0 || at < next)) {
+                next = at;
+            }
+        }
+    }
+    if (next) {
+        uv_timer_start(&f->back_off, on_back_off, next > now ? (uint64_t)(next - now) : 0, 0);
+    }
+}
+
 /* Load changes without news, too: it decays, and surplus goes by time. */
 static void on_tick(uv_timer_t *timer) {
     struct fleet *f = timer->data;
@@ -571,7 +587,7 @@ static void set_tick(struct fleet *f, const struct group *g) {
 
 static void on_converge(uv_idle_t *idle) {
     struct fleet *f = idle->data;
-    msec now = clock_msec(), next = 0;
+    msec now = clock_msec();
     uv_idle_stop(&f->converger);
     if (f->adopting) {
         return;
@@ -580,7 +596,7 @@ static void on_converge(uv_idle_t *idle) {
         struct group *g = e->value;
         if (g->dirty) {
             g->dirty = false;
-            converge_group(g, now, &next);
+            converge_group(g, now);
             set_tick(f, g);
         }
         if (is_over(g)) {
@@ -589,10 +605,7 @@ static void on_converge(uv_idle_t *idle) {
         }
     }
     sync_rows(f);
-    if (next && (!uv_is_active((uv_handle_t *)&f->back_off) ||
-                    (msec)uv_timer_get_due_in(&f->back_off) > next - now)) {
-        uv_timer_start(&f->back_off, on_back_off, (uint64_t)(next - now), 0);
-    }
+    set_back_off(f, now);
 }
 
 /* --- news of instances ------------------------------------------------------------------------ */
@@ -613,6 +626,22 @@ static void on_instance_changed(void *ctx, struct agent_instance *i) {
     f->options.changed(f->options.data);
 }
 
+/* Its successor, where it started before the end, tells of it. */
+static void tell_successor(struct group *g, const struct agent_instance *ended) {
+    const struct slot *slot = slot_get(g, ended->number);
+    LIST_FOREACH (item, &g->instances) {
+        struct agent_instance *i = LIST_ITEM(item, struct agent_instance, link);
+        if (i != ended && i->number == ended->number && i->phase < PHASE_DESTROY) {
+            i->row.last_exit = slot->last_exit;
+            i->row.restarts = slot->restarts;
+            i->failures = slot->failures;
+            if (i->phase >= PHASE_START) {
+                instance_record(i);
+            }
+        }
+    }
+}
+
 /* Counts an end and says when its slot may start again. */
 static void count_end(struct group *g, const struct agent_instance *i, bool asked) {
     struct slot *slot = slot_get(g, i->number);
@@ -624,13 +653,13 @@ static void count_end(struct group *g, const struct agent_instance *i, bool aske
     }
     slot->last_exit = i->row.last_exit;
     slot->restarts++;
-    if (asked) {
-        return;
+    if (!asked) {
+        msec now = clock_msec();
+        slot->failures = respawn_count(i->failures, i->healthy_since ? now - i->healthy_since : 0);
+        msec delay = respawn_delay(slot->failures, (uint32_t)(now ^ i->init_pid * 2654435761u));
+        slot->not_before = delay ? now + delay : 0;
     }
-    msec now = clock_msec();
-    slot->failures = respawn_count(i->failures, i->healthy_since ? now - i->healthy_since : 0);
-    msec delay = respawn_delay(slot->failures, (uint32_t)(now ^ i->init_pid * 2654435761u));
-    slot->not_before = delay ? now + delay : 0;
+    tell_successor(g, i);
 }
 
 static void on_instance_ended(void *ctx, struct agent_instance *i, bool asked) {
@@ -641,40 +670,63 @@ static void on_instance_ended(void *ctx, struct agent_instance *i, bool asked) {
     f->options.changed(f->options.data);
 }
 
-/* Lets the oldest ended instances of the process go, their directories with them. */
-static void trim_ended(struct fleet *f, const struct group *of) {
-    struct agent_instance *oldest;
-    size_t ended;
-    do {
-        oldest = NULL;
-        ended = 0;
-        MAP_FOREACH (e, &f->groups) {
-            struct group *g = e->value;
-            if (strcmp(g->app, of->app) != 0 || strcmp(g->process, of->process) != 0) {
-                continue;
-            }
-            LIST_FOREACH (item, &g->instances) {
-                struct agent_instance *i = LIST_ITEM(item, struct agent_instance, link);
-                if (i->phase != PHASE_ENDED || !i->acknowledged) {
-                    continue;
-                }
-                ended++;
+/* Lets an ended instance go, and its directory with it. */
+static void forget(struct fleet *f, struct agent_instance *i) {
+    struct err err;
+    struct group *g = i->group;
+    if (record_remove(f->host.directory_fd, i->row.id, &err) < 0) {
+        log_warn("removing the directory of %s: %s", i->row.id, err.text);
+    }
+    list_remove(&i->link);
+    instance_release(i);
+    mark(g);
+}
+
+static bool has_grant(const struct fleet *f, const struct group *of) {
+    MAP_FOREACH (e, &f->groups) {
+        const struct group *g = e->value;
+        if (g->granted && strcmp(g->app, of->app) == 0 && strcmp(g->process, of->process) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The oldest ended instance that nobody waits to hear of, and how many there are: of the process of
+ * a group, or, without one, of all that have no grant. */
+static struct agent_instance *oldest_ended(
+    const struct fleet *f, const struct group *of, size_t *ended) {
+    struct agent_instance *oldest = NULL;
+    *ended = 0;
+    MAP_FOREACH (e, &f->groups) {
+        const struct group *g = e->value;
+        if (of ? strcmp(g->app, of->app) != 0 || strcmp(g->process, of->process) != 0
+               : has_grant(f, g)) {
+            continue;
+        }
+        LIST_FOREACH (item, &g->instances) {
+            struct agent_instance *i = LIST_ITEM(item, struct agent_instance, link);
+            if (i->phase == PHASE_ENDED && i->acknowledged) {
+                ++*ended;
                 if (!oldest || i->row.created_at < oldest->row.created_at) {
                     oldest = i;
                 }
             }
         }
-        if (ended > ENDED_KEPT) {
-            struct err err;
-            if (record_remove(f->host.directory_fd, oldest->row.id, &err) < 0) {
-                log_warn("removing the directory of %s: %s", oldest->row.id, err.text);
-            }
-            struct group *g = oldest->group;
-            list_remove(&oldest->link);
-            instance_release(oldest);
-            mark(g);
-        }
-    } while (ended > ENDED_KEPT + 1);
+    }
+    return oldest;
+}
+
+/* Bounds what is kept of the process's dead instances, and of all apps that are not run here. */
+static void trim_ended(struct fleet *f, const struct group *of) {
+    struct agent_instance *i;
+    size_t ended;
+    while ((i = oldest_ended(f, of, &ended)) && ended > ENDED_KEPT) {
+        forget(f, i);
+    }
+    while ((i = oldest_ended(f, NULL, &ended)) && ended > ENDED_WITHOUT_GRANT) {
+        forget(f, i);
+    }
 }
 
 static void on_instance_gone(void *ctx, struct agent_instance *i) {
@@ -746,6 +798,33 @@ void fleet_proxy_message(struct fleet *f, const struct local_message *m) {
 
 /* --- grants and configurations ---------------------------------------------------------------- */
 
+/* The grant names another configuration than what runs: it is of a new app with the name of one
+ * that was destroyed, and nothing of that one counts any more. */
+static void replace_namesake(struct fleet *f, struct group *g, const char *config) {
+    bool other = false;
+    LIST_FOREACH (item, &g->instances) {
+        other = other || strcmp(LIST_ITEM(item, struct agent_instance, link)->config, config) != 0;
+    }
+    if (!other) {
+        return;
+    }
+    if (g->slot_count) {
+        memset(g->slots, 0, g->slot_count * sizeof *g->slots);
+    }
+    LIST_FOREACH_SAFE (item, after, &g->instances) {
+        struct agent_instance *i = LIST_ITEM(item, struct agent_instance, link);
+        if (i->phase == PHASE_ENDED && i->acknowledged) {
+            forget(f, i);
+        }
+    }
+    LIST_FOREACH (item, &g->instances) {
+        struct agent_instance *i = LIST_ITEM(item, struct agent_instance, link);
+        if (strcmp(i->config, config) != 0) {
+            instance_stop(i, END_STOPPED, "was stopped: its app was destroyed");
+        }
+    }
+}
+
 void fleet_grant(struct fleet *f, const struct grant *rows, size_t count) {
     struct err err;
     MAP_FOREACH (e, &f->groups) {
@@ -760,6 +839,7 @@ void fleet_grant(struct fleet *f, const struct grant *rows, size_t count) {
             log_error("a grant for %s: %s", row->app, err.text);
             continue;
         }
+        replace_namesake(f, g, row->config);
         if (row->attempt != g->grant.attempt) {
             /* Somebody asked anew: what failed before counts no more. */
             for (size_t k = 0; k < g->slot_count; k++) {
