@@ -201,7 +201,10 @@ int intent_push(struct intent *intent, const char *app, const struct intent_push
     if (!row) {
         return -1;
     }
-    row->created_at = created ? now : row->created_at;
+    if (created) {
+        /* Nodes may remember attempts of a destroyed app with this name: these are later ones. */
+        row->created_at = row->attempt = now;
+    }
     struct assembly a = { .app = row->name,
         .release = row->last_release + 1,
         .request = push->request,
