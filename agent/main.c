@@ -2,6 +2,7 @@
  * Apache-2.0 */
 #include <getopt.h>
 #include <limits.h>
+#include <linux/capability.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -13,6 +14,7 @@
 #include <paas/limits.h>
 #include <paas/log.h>
 #include <paas/loop.h>
+#include <paas/privileges.h>
 #include <paas/str.h>
 #include <paas/version.h>
 
@@ -122,6 +124,15 @@ static int beside(const char *name, char path[PATH_MAX]) {
     return 0;
 }
 
+/* What making and ending instances takes: ids and files of theirs, namespaces and mounts, network
+ * devices and the firewall, cgroups, limits, the name server's port, a look at their /proc. */
+static const uint64_t spawner_capabilities =
+    UINT64_C(1) << CAP_CHOWN | UINT64_C(1) << CAP_DAC_OVERRIDE | UINT64_C(1) << CAP_FOWNER |
+    UINT64_C(1) << CAP_FSETID | UINT64_C(1) << CAP_KILL | UINT64_C(1) << CAP_SETGID |
+    UINT64_C(1) << CAP_SETUID | UINT64_C(1) << CAP_SETPCAP | UINT64_C(1) << CAP_NET_BIND_SERVICE |
+    UINT64_C(1) << CAP_NET_ADMIN | UINT64_C(1) << CAP_SYS_CHROOT | UINT64_C(1) << CAP_SYS_PTRACE |
+    UINT64_C(1) << CAP_SYS_ADMIN | UINT64_C(1) << CAP_SYS_RESOURCE | UINT64_C(1) << CAP_MKNOD;
+
 static int run_spawner(const struct arguments *a, int socket) {
     char init[PATH_MAX];
     struct err err;
@@ -137,13 +148,19 @@ static int run_spawner(const struct arguments *a, int socket) {
         .platform = (uint32_t)a->platform,
         .socket = socket,
     };
-    int result = a->sweep ? spawner_clear(&options, &err) : spawner_run(&options, &err);
+    int result = privileges_keep(spawner_capabilities, &err);
+    if (result == 0) {
+        result = a->sweep ? spawner_clear(&options, &err) : spawner_run(&options, &err);
+    }
     if (result < 0) {
         log_error("%s", err.text);
         return 1;
     }
     return 0;
 }
+
+/* Beyond what each daemon may: instances are watched, their start blocks lie in sealed memory. */
+static const char *const agent_calls[] = { "pidfd_open", "memfd_create", NULL };
 
 static int run_agent(const struct arguments *a, int socket) {
     char layers[PATH_MAX];
@@ -158,7 +175,7 @@ static int run_agent(const struct arguments *a, int socket) {
         .platform = (uint32_t)a->platform,
         .spawner = socket,
     };
-    if (agent_run(&options, &err) < 0) {
+    if (privileges_drop(agent_calls, &err) < 0 || agent_run(&options, &err) < 0) {
         log_error("%s", err.text);
         return 1;
     }

@@ -12,11 +12,11 @@
 #include <paas/limits.h>
 #include <paas/log.h>
 #include <paas/loop.h>
+#include <paas/privileges.h>
 #include <paas/str.h>
 #include <paas/version.h>
 
 #include "bounds.h"
-#include "privileges.h"
 #include "proxy.h"
 
 enum { LISTENERS_MAX = 16 /* sockets named http: addresses of one host */ };
@@ -131,7 +131,7 @@ static int serve(const struct proxy_options *options, struct err *err) {
     uv_loop_t loop;
     struct loop_signals signals;
     make_directories(options);
-    if (privileges_drop(err) < 0) {
+    if (privileges_drop(NULL, err) < 0) {
         return -1;
     }
     uv_loop_init(&loop);

@@ -8,10 +8,10 @@
 
 #include <paas/limits.h>
 #include <paas/log.h>
+#include <paas/privileges.h>
 #include <paas/str.h>
 #include <paas/version.h>
 
-#include "privileges.h"
 #include "scheduler.h"
 
 static const char usage[] =
@@ -95,14 +95,20 @@ static int parse(int argc, char **argv, struct scheduler_options *options, struc
     return check(options, platform, err);
 }
 
+/* Beyond what each daemon may: times of blobs, room for the store. */
+static const char *const more_calls[] = { "utimensat", "fallocate", NULL };
+
 static int run(const struct scheduler_options *options, struct err *err) {
     uv_loop_t loop;
+    if (privileges_drop(more_calls, err) < 0) {
+        return -1;
+    }
     struct scheduler *s = calloc(1, sizeof(*s));
     if (!s) {
         return err_no_memory(err);
     }
     uv_loop_init(&loop);
-    if (scheduler_start(s, &loop, options, err) < 0 || privileges_drop(err) < 0) {
+    if (scheduler_start(s, &loop, options, err) < 0) {
         return -1;
     }
     uv_run(&loop, UV_RUN_DEFAULT);
