@@ -6,9 +6,11 @@
 
 #include "cli.h"
 
-extern const struct option_row change_options[], kill_options[], destroy_options[];
+extern const struct option_row change_options[], kill_options[], destroy_options[],
+    autoscale_options[];
 
 int scale_run(struct cli *cli, struct err *err);
+int autoscale_run(struct cli *cli, struct err *err);
 int rollback_run(struct cli *cli, struct err *err);
 int restart_run(struct cli *cli, struct err *err);
 int stop_run(struct cli *cli, struct err *err);

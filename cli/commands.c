@@ -125,6 +125,18 @@ const struct command commands[] = {
         .run = scale_run,
     },
     {
+        .name = "autoscale",
+        .args = "APP",
+        .doc = "Let load decide how many instances run",
+        .about = "Between --min and --max, at once and without the scheduler. It outlives pushes;\n"
+                 "paas scale APP N ends it.",
+        .example = "paas autoscale hello --min 0 --max 20 --concurrency 10",
+        .args_min = 1,
+        .args_max = 1,
+        .options = autoscale_options,
+        .run = autoscale_run,
+    },
+    {
         .name = "logs",
         .args = "APP",
         .doc = "Show what an app wrote",

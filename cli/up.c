@@ -31,6 +31,7 @@ enum {
     READY_WAIT_MS = 30000, /* a slow disk recovers the store in seconds */
     READY_LOOK_MS = 10,
     RESTARTS_HOPELESS = 6, /* a part that ended so often will go on so */
+    FIRST_OWN_FD = 3,      /* after the standard streams */
 };
 
 int up_need_root(struct err *err) {
@@ -162,12 +163,23 @@ static int detach_streams(const struct places *places, struct err *err) {
     return 0;
 }
 
+/* A supervisor lives long: what its caller had open, it must not hold. Returns the report's new
+ * place. */
+static int close_foreign(int report) {
+    if (report != FIRST_OWN_FD) {
+        report = dup3(report, FIRST_OWN_FD, O_CLOEXEC);
+    }
+    close_range(FIRST_OWN_FD + 1, ~0U, 0);
+    return report;
+}
+
 /* The child: tells `report` how the start went, then supervises. */
 static void __attribute__((noreturn))
 run_detached(const struct supervisor_options *options, int report) {
     struct err err = { 0 };
     struct supervisor *s = NULL;
     setsid();
+    report = close_foreign(report);
     log_init("supervisor");
     if (detach_streams(options->places, &err) == 0) {
         s = supervisor_start(options, &err);
