@@ -209,9 +209,22 @@ static void drop_directory(int store, const char *layer) {
     unlinkat(store, name, AT_REMOVEDIR);
 }
 
+static int set_aside(int store, const char *layer, struct err *err) {
+    char name[LAYER_PATH_SIZE];
+    snprintf(name, sizeof name, "%s" OLD_SUFFIX, layer);
+    if (renameat(store, layer, store, name) < 0 && errno != ENOENT) {
+        return err_sys(err, errno, "setting layer %.12s aside", layer);
+    }
+    return 0;
+}
+
 int layer_unpack(
     struct layer_helper *h, int store, const char *layer, int tar, uint32_t ids, struct err *err) {
     if (check_name(h, layer, err) < 0) {
+        return -1;
+    }
+    /* What a crash between the two renames of layer_finish() left would be in the way. */
+    if (faccessat(store, h->layer, F_OK, 0) < 0 && set_aside(store, h->hidden, err) < 0) {
         return -1;
     }
     CLEANUP_FD int whole = make_directory(store, h->layer, ids, err);
@@ -233,6 +246,10 @@ static int remove_directory(int store, const char *name, uint32_t ids, struct er
     struct layer_helper h = { .report = -1 };
     struct unpack_report report;
     int status;
+    /* Nothing there, or nothing in it: no helper is needed. */
+    if (unlinkat(store, name, AT_REMOVEDIR) == 0 || errno == ENOENT) {
+        return 0;
+    }
     CLEANUP_FD int fd = openat(store, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     int fds[HELPER_FDS] = { fd, -1, -1, -1 };
     if (fd < 0) {
@@ -248,15 +265,6 @@ static int remove_directory(int store, const char *name, uint32_t ids, struct er
         result = err_sys(err, errno, "removing %s", name);
     }
     return result;
-}
-
-static int set_aside(int store, const char *layer, struct err *err) {
-    char name[LAYER_PATH_SIZE];
-    snprintf(name, sizeof name, "%s" OLD_SUFFIX, layer);
-    if (renameat(store, layer, store, name) < 0 && errno != ENOENT) {
-        return err_sys(err, errno, "setting layer %.12s aside", layer);
-    }
-    return 0;
 }
 
 int layer_remove(int store, const char *layer, uint32_t ids, struct err *err) {
@@ -290,11 +298,8 @@ int layer_finish(struct layer_helper *h, int store, uint32_t ids, struct err *er
     char name[LAYER_PATH_SIZE];
     int result = unpack_report_read(h->report, &report, err);
     file_close(&h->report);
-    /* All of it is on disk before it has its name: a layer with a name is whole, and so is what it
-     * hides. */
-    if (result == 0 && syncfs(store) < 0) {
-        result = err_sys(err, errno, "syncing layer %.12s", h->layer);
-    }
+    /* The helper has synced before it said so: a layer with a name is whole on disk, and so is what
+     * it hides. */
     if (result == 0 && report.hides > 0) {
         result = put_in_place(store, h->hidden, err);
     }
