@@ -103,7 +103,7 @@ static const struct endpoint endpoints[] = {
     { METHOD_POST, "/v1/instances/{id}/kill", ROLE_SCHEDULER, &kill_request_json, NULL, 0,
         post_kill, "Send a signal", 0 },
     { METHOD_POST, "/v1/instances/{id}/exec", ROLE_SCHEDULER, &exec_request_json, &exec_output_json,
-        EP_LINES, post_exec, "Run a command inside", 2 << 20 },
+        EP_LINES | EP_WATCH, post_exec, "Run a command inside", 2 << 20 },
     { METHOD_GET, "/healthz", ROLE_SCHEDULER, NULL, NULL, EP_PUBLIC, get_healthz, "Alive", 0 },
     { METHOD_GET, "/metrics", ROLE_SCHEDULER, NULL, NULL, 0, get_metrics, "Metrics", 0 },
     { 0 },
