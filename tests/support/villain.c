@@ -10,7 +10,7 @@
  *     /close          closes its listener and lives on
  *     /hang           answers nobody any more
  *     /memory /forks  uses one thing up
- *     /disk           fills its root, says how far it came, and serves on
+ *     /disk           fills /tmp, says how far it came, and serves on
  *     /logs/BYTES     writes as much in lines of 100 bytes, each with its number
  *     /line/BYTES     writes one line of so many bytes, then one that says "after the line"
  *     /noise          writes a line with NUL, escapes and bytes that are not UTF-8
@@ -79,7 +79,7 @@ static void use_forks(void) {
 
 static void use_disk(void) {
     static char block[BLOCK];
-    int fd = open("/full", O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    int fd = open("/tmp/full", O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
     long total = 0;
     ssize_t n;
     while ((n = write(fd, block, sizeof block)) > 0) {

@@ -109,14 +109,17 @@ app() {
     cat >"$WORK/$1/paas.json"
 }
 
-# census: what of ours the kernel and the run directory hold, as numbers.
+# census: what the kernel and the run directory hold of this platform, as numbers. Others may be at
+# work on the same machine.
 census() {
-    local number
-    number=$(sed -n 's/^number=//p;s/^platform=//p' "$DATA/run/supervisor" 2>/dev/null | head -n 1)
-    number=${number:-0}
-    echo "mounts $(wc -l </proc/self/mountinfo)"
-    echo "cgroups $(find /sys/fs/cgroup -type d -path "*paas$number/instances/*" 2>/dev/null | wc -l)"
-    echo "devices $(ls /sys/class/net | grep -c "^p${number}i")"
-    echo "namespaces $(readlink /proc/[0-9]*/ns/net 2>/dev/null | sort -u | wc -l)"
-    echo "processes $(ls -d /proc/[0-9]* | xargs -n1 -I{} sh -c 'grep -sl paas-init {}/comm' | wc -l)"
+    local name=paas$(cat "$DATA/platform") pids
+    pids=$(find /sys/fs/cgroup -path "*/$name/*" -name cgroup.procs -exec cat {} + 2>/dev/null |
+        sort -u)
+    echo "processes $(wc -w <<<"$pids")"
+    echo "namespaces $(for p in $pids; do readlink "/proc/$p/ns/net"; done | sort -u | wc -l)"
+    echo "cgroups $(find /sys/fs/cgroup -type d -path "*/$name/instances/*" 2>/dev/null | wc -l)"
+    echo "mounts $(grep -c "$DATA" /proc/self/mountinfo) $(wc -l <"/proc/$(pid spawner)/mountinfo")"
+    echo "devices $(ls /sys/class/net | grep -c "^p${name#paas}i")"
+    echo "rules $(nft -t list table inet "$name" | wc -l)"
+    echo "uploads $(find "$DATA/scheduler/registry/uploads" -type f 2>/dev/null | wc -l)"
 }

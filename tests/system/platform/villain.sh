@@ -7,13 +7,14 @@ VILLAIN=$PAAS_BIN/villain
 # villain NAME ARGUMENTS [MEMBERS]: makes the directory of an app that runs `villain ARGUMENTS`;
 # MEMBERS are more of its process, as JSON.
 villain() {
-    local words=
+    local words= memory='"memory": "32M", '
+    [[ ${3:-} != *memory* ]] || memory=
     for word in $2; do words+=", \"$word\""; done
     mkdir -p "$WORK/$1"
     cp "$VILLAIN" "$WORK/$1/villain"
     app "$1" <<END
 { "stack": "scratch",
-  "processes": { "web": { "command": ["./villain"$words], "memory": "32M"${3:+, $3} } } }
+  "processes": { "web": { $memory"command": ["./villain"$words]${3:+, $3} } } }
 END
 }
 
