@@ -45,7 +45,7 @@ static int allow(scmp_filter_ctx filter, const char *const *calls, struct err *e
 static int allow_sockets(scmp_filter_ctx filter, struct err *err) {
     for (size_t i = 0; i < sizeof socket_families / sizeof socket_families[0]; i++) {
         int failed = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1,
-            SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)socket_families[i]));
+            SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)socket_families[i], 0));
         if (failed) {
             return err_sys(err, -failed, "allowing sockets of family %d", socket_families[i]);
         }
