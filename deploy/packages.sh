@@ -1,8 +1,10 @@
 # What Debian packages are needed, and installing those that are missing. Sourced by quickstart and
 # test. SPDX-License-Identifier: Apache-2.0
 
-# Debian 13 has llhttp as a library; Debian 12 ships its sources with node-llhttp.
+# Debian 13 has llhttp as a library; Debian 12 ships its sources with node-llhttp. A machine that
+# never asked for Debian's lists knows of neither.
 llhttp_package() {
+    apt-cache show node-llhttp >/dev/null 2>&1 || apt-get update >/dev/null 2>&1
     if apt-cache show libllhttp-dev >/dev/null 2>&1; then echo libllhttp-dev; else echo node-llhttp; fi
 }
 
@@ -13,7 +15,8 @@ build_packages() {
 }
 
 test_packages() {
-    echo libcmocka-dev clang nftables iproute2 skopeo umoci buildah qemu-system-x86 cpio nodejs \
+    echo libcmocka-dev clang nftables iproute2 skopeo umoci buildah qemu-system-x86 cpio busybox-static \
+        e2fsprogs jq strace nodejs \
         procps util-linux file systemd
 }
 
