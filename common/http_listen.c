@@ -12,7 +12,11 @@
 
 #include "http_call.h"
 
-enum { BACKLOG = 511 /* connections that wait to be accepted; the kernel may hold fewer */ };
+enum {
+    BACKLOG = 511,  /* connections that wait to be accepted; the kernel may hold fewer */
+    USER_SHARE = 4, /* a local user has one part in so many of the connections: whoever may reach
+                       the socket, and no more than that, must not keep out those who operate */
+};
 
 struct listener {
     struct list link;
@@ -73,6 +77,33 @@ static int look_at_peer(struct http_conn *conn, int number) {
     return 0;
 }
 
+/* Whether a user who is neither root nor we has more connections than its share. */
+static bool is_over_share(const struct http_server *s, const struct http_conn *conn) {
+    const struct peer *peer = conn->peer;
+    unsigned count = 0;
+    if (!peer->is.is_unix || peer->is.uid == 0 || peer->is.uid == geteuid()) {
+        return false;
+    }
+    LIST_FOREACH (item, &s->group.all) {
+        const struct peer *other = LIST_ITEM(item, struct http_conn, link)->peer;
+        count += other && other->is.is_unix && other->is.uid == peer->is.uid;
+    }
+    return count > s->options.connections_max / USER_SHARE;
+}
+
+static void refuse_busy(struct http_conn *conn) {
+    static const char body[] =
+        "{\"status\":503,\"code\":\"busy\",\"detail\":\"too many connections are open now\"}";
+    char head[192];
+    int len = snprintf(head, sizeof head,
+        "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/problem+json\r\n"
+        "Content-Length: %zu\r\nRetry-After: 1\r\nConnection: close\r\n\r\n",
+        sizeof body - 1);
+    conn_send(conn, head, (size_t)len);
+    conn_send(conn, body, sizeof body - 1);
+    conn_finish(conn, false);
+}
+
 static void on_connection(uv_stream_t *stream, int status) {
     struct listener *l = stream->data;
     struct http_server *s = l->server;
@@ -83,13 +114,10 @@ static void on_connection(uv_stream_t *stream, int status) {
     if (!conn) {
         return;
     }
-    if (look_at_peer(conn, l->number) < 0) {
+    if (look_at_peer(conn, l->number) < 0 || is_over_share(s, conn)) {
         conn_close(conn);
     } else if (s->group.count > s->options.connections_max) {
-        static const char busy[] = "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n"
-                                   "Retry-After: 1\r\nConnection: close\r\n\r\n";
-        conn_send(conn, busy, sizeof busy - 1);
-        conn_finish(conn, false);
+        refuse_busy(conn);
     }
 }
 
