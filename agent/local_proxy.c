@@ -112,7 +112,7 @@ static bool is_proxy(const struct local_proxy *lp, const uv_pipe_t *pipe) {
         return false;
     }
     if (peer.uid != lp->options.proxy_uid && peer.uid != 0) {
-        log_warn("uid %u is not the proxy", (unsigned)peer.uid);
+        log_debug("uid %u is not the proxy", (unsigned)peer.uid);
         return false;
     }
     return true;

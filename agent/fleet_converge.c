@@ -1,0 +1,255 @@
+/* From grants and load to what is started and stopped. SPDX-License-Identifier: Apache-2.0 */
+#include "fleet_parts.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include <paas/log.h>
+
+#include "converge.h"
+
+static enum converge_life life_of(const struct agent_instance *i) {
+    switch (i->phase) {
+    case PHASE_SERVE:
+        return LIFE_HEALTHY;
+    case PHASE_FREEZE:
+    case PHASE_FROZEN:
+        return LIFE_FROZEN;
+    case PHASE_IMAGE:
+    case PHASE_SPAWN:
+    case PHASE_START:
+    case PHASE_DRAIN:
+    case PHASE_STOP:
+    case PHASE_DESTROY:
+    case PHASE_ENDED:
+        break;
+    }
+    return LIFE_STARTING;
+}
+
+/* Those that are not on their way out. */
+static size_t gather(struct group *g, struct converge_instance *to, struct agent_instance **who) {
+    size_t count = 0;
+    LIST_FOREACH (item, &g->instances) {
+        struct agent_instance *i = LIST_ITEM(item, struct agent_instance, link);
+        if (i->phase <= PHASE_FROZEN && !(i->phase < PHASE_SERVE && i->reason != END_NONE) &&
+            count < INSTANCES_PER_NODE) {
+            to[count] = (struct converge_instance){ i->number, life_of(i), i->in_flight };
+            who[count++] = i;
+        }
+    }
+    return count;
+}
+
+static void start_slot(struct group *g, const struct release_config *release, int number) {
+    const struct process_spec *specs = release->processes.items;
+    struct slot *slot = group_slot(g, number);
+    struct err err;
+    for (size_t n = 0; slot && n < release->processes.count; n++) {
+        if (strcmp(specs[n].name, g->process) != 0) {
+            continue;
+        }
+        struct instance_spec spec = {
+            .release = release,
+            .process = &specs[n],
+            .config = g->grant.config,
+            .number = number,
+            .restarts = slot->restarts,
+            .failures = slot->failures,
+            .last_exit = &slot->last_exit,
+            .group = g,
+        };
+        struct agent_instance *i = instance_create(&g->fleet->host, &spec, &err);
+        if (!i) {
+            log_error("starting %s.%d of %s: %s", g->process, number, g->app, err.text);
+            return;
+        }
+        list_append(&g->instances, &i->link);
+        log_info("instance %s app=%s slot=%s release=%" PRId64 " starts", i->row.id, i->row.app,
+            i->row.slot, i->row.release);
+        g->fleet->options.changed(g->fleet->options.data);
+        return;
+    }
+}
+
+/* Whether load decides how many run. */
+static bool is_scaled(const struct group *g) {
+    return g->granted && g->grant.target_of_demand && g->grant.concurrency > 0 &&
+           g->grant.floor < g->grant.ceiling;
+}
+
+/* How many shall run, within the grant. */
+static int64_t wanted_running(struct group *g, msec now) {
+    if (!is_scaled(g)) {
+        return g->granted ? g->grant.floor : 0;
+    }
+    if (!local_proxy_is_connected(g->fleet->proxy)) {
+        /* Nobody says what the load is: nothing is given up on silence. */
+        int64_t running = group_serving(g) + group_starting(g);
+        return running < g->grant.floor     ? g->grant.floor
+               : running > g->grant.ceiling ? g->grant.ceiling
+                                            : running;
+    }
+    struct demand_settings settings = {
+        .concurrency = g->grant.concurrency,
+        .min = g->grant.floor,
+        .max = g->grant.ceiling,
+        .idle = g->grant.idle,
+    };
+    struct demand_sample sample = g->seen;
+    sample.now = now;
+    sample.ready = group_serving(g);
+    /* What instances have beyond their slots waits as well, though not at the proxy. */
+    int64_t slots = sample.ready * settings.concurrency;
+    if (sample.in_flight > slots) {
+        sample.held += sample.in_flight - slots;
+        sample.in_flight = slots;
+    }
+    sample.starting = group_starting(g);
+    enum demand_reason before = g->decided.reason;
+    int64_t running = g->decided.running;
+    demand_decide(&g->demand, &settings, &sample, &g->decided);
+    if (g->decided.running != running || g->decided.reason != before) {
+        log_debug("%s: %" PRId64 " running, %s: in_flight=%" PRId64 " held=%" PRId64, g->key,
+            g->decided.running, demand_reason_words[g->decided.reason], sample.in_flight,
+            sample.held);
+    }
+    return g->decided.running;
+}
+
+/* How many may sleep rather than end: those that a grant keeps, and for a scaled process a few that
+ * the next rise can wake. */
+static int64_t wanted_frozen(const struct group *g) {
+    enum { SLEEPERS_MIN = 2, SLEEPERS_SHARE = 10 };
+    if (!is_scaled(g)) {
+        return g->grant.frozen;
+    }
+    int64_t share = g->grant.ceiling / SLEEPERS_SHARE;
+    int64_t sleepers = share > SLEEPERS_MIN ? share : SLEEPERS_MIN;
+    return sleepers > g->grant.frozen ? sleepers : g->grant.frozen;
+}
+
+/* Which slots wait. */
+static void find_blocked(const struct group *g, bool *blocked, msec now) {
+    for (size_t n = 0; n < g->slot_count; n++) {
+        blocked[n] = g->slots[n].not_before > now;
+    }
+}
+
+static void converge_group(struct group *g, msec now) {
+    struct converge_instance instances[INSTANCES_PER_NODE];
+    struct agent_instance *who[INSTANCES_PER_NODE];
+    struct converge_action actions[INSTANCES_PER_NODE];
+    bool blocked[INSTANCES_PER_NODE] = { false };
+    find_blocked(g, blocked, now);
+    const struct release_config *release =
+        g->granted && g->grant.ceiling > 0 ? configs_get(g->fleet->options.configs, g->grant.config)
+                                           : NULL;
+    struct converge_input in = {
+        .wanted = wanted_running(g, now),
+        .frozen = g->granted ? wanted_frozen(g) : 0,
+        .instances = instances,
+        .count = gather(g, instances, who),
+        .blocked = blocked,
+        .blocked_count = g->slot_count,
+    };
+    size_t count = converge(&in, actions);
+    for (size_t n = 0; n < count; n++) {
+        switch (actions[n].kind) {
+        case CONVERGE_START:
+            if (release) {
+                start_slot(g, release, actions[n].number);
+            }
+            break;
+        case CONVERGE_STOP:
+            instance_stop(who[actions[n].index], END_STOPPED,
+                g->granted ? "was stopped: fewer are wanted"
+                           : "was stopped: its release is not wanted any more");
+            break;
+        case CONVERGE_FREEZE:
+            instance_freeze(who[actions[n].index]);
+            break;
+        case CONVERGE_THAW:
+            instance_thaw(who[actions[n].index]);
+            break;
+        }
+    }
+    group_tell(g, false);
+}
+
+/* Forgets a group that nobody grants and of which nothing is left to tell. */
+static bool is_over(const struct group *g) {
+    return !g->granted && list_empty(&g->instances);
+}
+
+static void on_back_off(uv_timer_t *timer) {
+    struct fleet *f = timer->data;
+    msec now = clock_msec();
+    MAP_FOREACH (e, &f->groups) {
+        struct group *g = e->value;
+        for (size_t n = 0; n < g->slot_count; n++) {
+            if (g->slots[n].not_before && g->slots[n].not_before <= now) {
+                g->slots[n].not_before = 0;
+                group_mark(g);
+            }
+        }
+    }
+    fleet_wake(f);
+}
+
+/* Wakes up when the first slot of all may start again, whichever groups there was news of. */
+static void set_back_off(struct fleet *f, msec now) {
+    msec next = 0;
+    MAP_FOREACH (e, &f->groups) {
+        const struct group *g = e->value;
+        for (size_t n = 0; n < g->slot_count; n++) {
+            msec at = g->slots[n].not_before;
+            if (at && (next == 0 || at < next)) {
+                next = at;
+            }
+        }
+    }
+    if (next) {
+        uv_timer_start(&f->back_off, on_back_off, next > now ? (uint64_t)(next - now) : 0, 0);
+    }
+}
+
+/* Load changes without news, too: it decays, and surplus goes by time. */
+static void on_tick(uv_timer_t *timer) {
+    struct fleet *f = timer->data;
+    MAP_FOREACH (e, &f->groups) {
+        struct group *g = e->value;
+        if (is_scaled(g) && g->decided.next > 0) {
+            group_mark(g);
+        }
+    }
+}
+
+static void set_tick(struct fleet *f, const struct group *g) {
+    if (is_scaled(g) && g->decided.next > 0 && !uv_is_active((uv_handle_t *)&f->tick)) {
+        uv_timer_start(&f->tick, on_tick, (uint64_t)g->decided.next, 0);
+    }
+}
+
+void fleet_on_converge(uv_idle_t *idle) {
+    struct fleet *f = idle->data;
+    msec now = clock_msec();
+    uv_idle_stop(&f->converger);
+    if (f->adopting) {
+        return;
+    }
+    MAP_FOREACH (e, &f->groups) {
+        struct group *g = e->value;
+        if (g->dirty) {
+            g->dirty = false;
+            converge_group(g, now);
+            set_tick(f, g);
+        }
+        if (is_over(g)) {
+            map_remove(&f->groups, g->key);
+            group_free(g);
+        }
+    }
+    fleet_sync_rows(f);
+    set_back_off(f, now);
+}

@@ -1,0 +1,98 @@
+/* What the files of the fleet share; nobody else includes it. SPDX-License-Identifier: Apache-2.0
+ *
+ * group.c finds and makes groups, fleet_rows.c speaks to the proxy, fleet_converge.c decides,
+ * fleet_ends.c counts and forgets, adopt.c takes over, fleet.c has the rest. A change marks its
+ * group; marked groups are looked at once, later in the same turn of the loop.
+ */
+#ifndef PAAS_FLEET_PARTS_H
+#define PAAS_FLEET_PARTS_H
+
+#include <paas/clock.h>
+#include <paas/map.h>
+
+#include "demand.h"
+#include "fleet.h"
+
+enum { GROUP_KEY_SIZE = NAME_SIZE * 2 + 24 /* "app/process@release" */ };
+
+/* What is remembered of slot number n beyond its instance. */
+struct slot {
+    int64_t restarts;
+    int64_t failures; /* in a row */
+    msec not_before;  /* monotonic */
+    struct last_exit last_exit;
+};
+
+struct group {
+    struct fleet *fleet;
+    char key[GROUP_KEY_SIZE];
+    char app[NAME_SIZE], process[NAME_SIZE];
+    int64_t release;
+    struct grant grant; /* in force; zero floor and ceiling when none is */
+    bool granted, dirty;
+    struct list instances; /* struct agent_instance; ended ones, too */
+    struct slot *slots;
+    size_t slot_count;
+    struct local_message told; /* the app row as the proxy knows it, if this group speaks */
+    bool speaks;
+    struct demand demand;
+    struct demand_sample seen; /* as the proxy last said */
+    struct demand_decision decided;
+};
+
+struct fleet {
+    struct fleet_options options;
+    struct instance_host host;
+    struct local_proxy *proxy;
+    struct map groups; /* struct group by key */
+    uv_idle_t converger;
+    uv_timer_t back_off; /* the next slot that may start again */
+    uv_timer_t tick;     /* decisions that are due without news */
+    int handles;
+    bool rows_pending; /* rows for the proxy that no sync has sent */
+    bool adopting;
+    void (*adopted)(void *data);
+};
+
+/* --- group.c ---------------------------------------------------------------------------------- */
+
+/* The group, made if need be; NULL with *err without memory. */
+struct group *group_get(
+    struct fleet *f, const char *app, const char *process, int64_t release, struct err *err);
+/* Lets go of its instances, too. */
+void group_free(struct group *g);
+/* What is remembered of slot `number`; NULL for a number that is none, or without memory. */
+struct slot *group_slot(struct group *g, int number);
+/* Something of it changed: it is converged later in this turn. */
+void group_mark(struct group *g);
+void fleet_wake(struct fleet *f);
+/* Instances on their way, and in rotation. */
+int64_t group_starting(const struct group *g);
+int64_t group_serving(const struct group *g);
+struct agent_instance *fleet_find_id(struct fleet *f, const char *id);
+/* The process type `name` of a release (NULL is allowed), or NULL. */
+const struct process_spec *release_process(const struct release_config *release, const char *name);
+
+/* --- fleet_rows.c ----------------------------------------------------------------------------- */
+
+/* Gathers an instance's row, or that it is gone. */
+void fleet_send_instance(struct fleet *f, const struct agent_instance *i);
+/* Gathers what a request that waits for this app needs to know, if it changed or with `force`. */
+void group_tell(struct group *g, bool force);
+/* Sends what was gathered; whoever waits for the proxy waits for this sync. */
+void fleet_sync_rows(struct fleet *f);
+
+/* --- fleet_converge.c ------------------------------------------------------------------------- */
+
+void fleet_on_converge(uv_idle_t *idle);
+
+/* --- fleet_ends.c ----------------------------------------------------------------------------- */
+
+/* Counts an end and says when its slot may start again. */
+void group_count_end(struct group *g, const struct agent_instance *i, bool asked);
+/* Frees an ended instance and removes its directory. */
+void fleet_forget(struct fleet *f, struct agent_instance *i);
+/* Lets ended instances go that are too many, the oldest first. */
+void fleet_trim_ended(struct fleet *f, const struct group *of);
+
+#endif

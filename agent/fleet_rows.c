@@ -1,0 +1,184 @@
+/* What the proxy is told, and what it says. SPDX-License-Identifier: Apache-2.0 */
+#include "fleet_parts.h"
+
+#include <string.h>
+
+#include <paas/str.h>
+
+void fleet_send_instance(struct fleet *f, const struct agent_instance *i) {
+    struct local_message m = {
+        .type = i->phase >= PHASE_DESTROY ? LOCAL_GONE : LOCAL_INSTANCE,
+        .release = i->row.release,
+        .port = i->row.port,
+        .state = i->row.state,
+    };
+    memcpy(m.id, i->row.id, sizeof m.id);
+    memcpy(m.app, i->row.app, sizeof m.app);
+    memcpy(m.process, i->row.process, sizeof m.process);
+    memcpy(m.address, i->row.address, sizeof m.address);
+    local_proxy_send(f->proxy, &m);
+    f->rows_pending = true;
+}
+
+/* The words for requests that nobody can answer: why the newest slot is failing. */
+static const char *failing_reason(const struct group *g) {
+    for (size_t n = 0; n < g->slot_count; n++) {
+        if (g->slots[n].failures > 0) {
+            return "failing";
+        }
+    }
+    return "";
+}
+
+/* The group that demand goes to speaks for its app and process; when none does, the row goes. */
+static bool has_speaker(const struct fleet *f, const struct group *of) {
+    MAP_FOREACH (e, &f->groups) {
+        const struct group *g = e->value;
+        if (g->granted && g->grant.target_of_demand && strcmp(g->app, of->app) == 0 &&
+            strcmp(g->process, of->process) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void stop_speaking(struct group *g) {
+    if (g->speaks) {
+        g->speaks = false;
+        if (!has_speaker(g->fleet, g)) {
+            struct local_message m = { .type = LOCAL_APP_GONE };
+            memcpy(m.app, g->app, sizeof m.app);
+            memcpy(m.process, g->process, sizeof m.process);
+            local_proxy_send(g->fleet->proxy, &m);
+            g->fleet->rows_pending = true;
+        }
+    }
+}
+
+/* What a request that waits for this app needs to know. */
+void group_tell(struct group *g, bool force) {
+    struct fleet *f = g->fleet;
+    struct local_message m = { .type = LOCAL_APP, .starting = group_starting(g) };
+    if (!g->granted || !g->grant.target_of_demand) {
+        stop_speaking(g);
+        return;
+    }
+    memcpy(m.app, g->app, sizeof m.app);
+    memcpy(m.process, g->process, sizeof m.process);
+    int64_t running = group_serving(g) + m.starting;
+    m.can_grow = running < g->grant.ceiling;
+    /* A slot that waits after a failure starts again by itself: worth waiting for, briefly. */
+    if (running < g->grant.floor) {
+        m.starting += g->grant.floor - running;
+    }
+    str_copy(m.reason, sizeof m.reason, m.can_grow ? failing_reason(g) : "ceiling");
+    if (force || !g->speaks || memcmp(&m, &g->told, sizeof m) != 0) {
+        g->told = m;
+        g->speaks = true;
+        local_proxy_send(f->proxy, &m);
+        f->rows_pending = true;
+    }
+}
+
+/* Sends what was gathered; whoever waits for the proxy waits for this sync. */
+void fleet_sync_rows(struct fleet *f) {
+    if (!f->rows_pending || !f->proxy) {
+        return;
+    }
+    f->rows_pending = false;
+    int64_t revision = local_proxy_sync(f->proxy);
+    bool connected = local_proxy_is_connected(f->proxy);
+    MAP_FOREACH (e, &f->groups) {
+        struct group *g = e->value;
+        LIST_FOREACH_SAFE (item, after, &g->instances) {
+            struct agent_instance *i = LIST_ITEM(item, struct agent_instance, link);
+            if (i->rotation == INT64_MAX) {
+                i->rotation = revision;
+            }
+            if (!connected) {
+                instance_acknowledged(i, INT64_MAX);
+            }
+        }
+    }
+}
+
+void fleet_set_proxy(struct fleet *f, struct local_proxy *proxy) {
+    f->proxy = proxy;
+}
+
+void fleet_proxy_connected(struct fleet *f) {
+    MAP_FOREACH (e, &f->groups) {
+        struct group *g = e->value;
+        group_tell(g, true);
+        LIST_FOREACH (item, &g->instances) {
+            struct agent_instance *i = LIST_ITEM(item, struct agent_instance, link);
+            if (i->phase < PHASE_DESTROY && i->phase >= PHASE_START) {
+                fleet_send_instance(f, i);
+            }
+            /* A new proxy's first acknowledgement says it for all of them. */
+            if (i->rotation) {
+                i->rotation = INT64_MAX;
+            }
+        }
+    }
+    f->rows_pending = true;
+    fleet_wake(f);
+}
+
+void fleet_proxy_lost(struct fleet *f) {
+    f->rows_pending = true; /* the sync finds nobody and acknowledges for all */
+    fleet_wake(f);
+}
+
+/* The load of an app's process: for the group that demand goes to. */
+static void take_demand(struct fleet *f, const struct local_message *m) {
+    MAP_FOREACH (e, &f->groups) {
+        struct group *g = e->value;
+        if (g->granted && g->grant.target_of_demand && strcmp(g->app, m->app) == 0 &&
+            strcmp(g->process, m->process) == 0) {
+            g->seen = (struct demand_sample){
+                .in_flight = m->in_flight,
+                .held = m->held,
+                .oldest_held = m->oldest_ms,
+                .arrived = m->requests,
+            };
+            group_mark(g);
+            return;
+        }
+    }
+}
+
+void fleet_proxy_message(struct fleet *f, const struct local_message *m) {
+    struct agent_instance *i;
+    switch ((enum local_type)m->type) {
+    case LOCAL_ACK:
+        MAP_FOREACH (e, &f->groups) {
+            struct group *g = e->value;
+            LIST_FOREACH_SAFE (item, after, &g->instances) {
+                instance_acknowledged(LIST_ITEM(item, struct agent_instance, link), m->revision);
+            }
+        }
+        return;
+    case LOCAL_DRAINED:
+        if ((i = fleet_find_id(f, m->id))) {
+            instance_drained(i);
+        }
+        return;
+    case LOCAL_SUSPECT:
+        if ((i = fleet_find_id(f, m->id))) {
+            instance_suspect(i);
+        }
+        return;
+    case LOCAL_DEMAND:
+        take_demand(f, m);
+        return;
+    case LOCAL_ROUTES:
+    case LOCAL_HELLO:
+    case LOCAL_INSTANCE:
+    case LOCAL_GONE:
+    case LOCAL_APP:
+    case LOCAL_APP_GONE:
+    case LOCAL_SYNC:
+        return;
+    }
+}
