@@ -96,6 +96,11 @@ static int64_t wanted_running(struct group *g, msec now) {
         .max = g->grant.ceiling,
         .idle = g->grant.idle,
     };
+    if (!g->demand.begun) {
+        /* What sleeps already has been idle for long enough. */
+        bool awake = group_serving(g) + group_starting(g) > 0;
+        demand_init(&g->demand, awake ? now : now - g->grant.idle);
+    }
     struct demand_sample sample = g->seen;
     sample.now = now;
     sample.ready = group_serving(g);

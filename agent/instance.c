@@ -335,6 +335,7 @@ static void fall_asleep(struct agent_instance *i) {
         instance_thaw(i);
         return;
     }
+    log_debug("instance %s app=%s slot=%s sleeps", i->row.id, i->row.app, i->row.slot);
     instance_record(i);
 }
 
@@ -345,6 +346,7 @@ void instance_thaw(struct agent_instance *i) {
     if (i->phase == PHASE_FROZEN) {
         set_frozen(i, false);
     }
+    log_debug("instance %s app=%s slot=%s wakes", i->row.id, i->row.app, i->row.slot);
     uv_timer_stop(&i->timer);
     i->phase = PHASE_SERVE;
     i->rotation = 0;
