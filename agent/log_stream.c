@@ -202,10 +202,12 @@ static void on_look(uv_timer_t *timer) {
 static struct log_merge *open_merge(struct log_answer *s, struct err *err) {
     struct log_reader *readers[SOURCES_MAX];
     size_t count = 0;
+    /* Of none, too, the last line is looked for: it says where to follow from. */
+    size_t tail = s->query.tail > 0 ? (size_t)s->query.tail : 1;
     for (size_t n = 0; n < s->count; n++) {
         CLEANUP_FD int dir = record_open(s->host->directory_fd, s->sources[n]->id, err);
         struct log_reader *reader = dir < 0 ? NULL : log_reader_open(dir, err);
-        if (reader && log_reader_last(reader, (size_t)s->query.tail, err) < 0) {
+        if (reader && log_reader_last(reader, tail, err) < 0) {
             log_reader_close(reader);
             reader = NULL;
         }

@@ -159,8 +159,10 @@ static int run_spawner(const struct arguments *a, int socket) {
     return 0;
 }
 
-/* Beyond what each daemon may: instances are watched, their start blocks lie in sealed memory. */
-static const char *const agent_calls[] = { "pidfd_open", "memfd_create", NULL };
+/* Beyond what each daemon may: instances are watched, their start blocks lie in sealed memory, their
+ * logs are followed. */
+static const char *const agent_calls[] = { "pidfd_open", "memfd_create", "inotify_init1",
+    "inotify_add_watch", "inotify_rm_watch", NULL };
 
 static int run_agent(const struct arguments *a, int socket) {
     char layers[PATH_MAX];

@@ -13,7 +13,10 @@
 #include <paas/id.h>
 #include <paas/str.h>
 
-enum { SLOT_TEXT_MAX = 16 /* bytes of a slot's file */ };
+enum {
+    SLOT_TEXT_MAX = 16, /* bytes of a slot's file */
+    SLOTS_SPARE = 64,   /* free slots in the round, at least */
+};
 
 static int read_slot(const struct slots *s, const char *id, uint32_t *slot, struct err *err) {
     struct buf text;
@@ -51,6 +54,7 @@ static void mark(void *data, const char *id) {
     struct slots *s = data;
     uint32_t slot;
     if (read_slot(s, id, &slot, NULL) == 0) {
+        s->used_count += !s->used[slot];
         s->used[slot] = true;
     } else {
         /* Written whole or not at all, so this is no slot that was ever given out. */
@@ -67,11 +71,19 @@ void slots_close(struct slots *s) {
     file_close(&s->dir);
 }
 
+/* The slot after `at` in the round: among twice as many as are in use and some more, so that a
+ * range is reused late, and what is made once for each slot stays little. */
+static uint32_t after(const struct slots *s, uint32_t at) {
+    uint32_t end = PLATFORM_FIRST_SLOT + SLOTS_SPARE + 2 * s->used_count;
+    end = end < PLATFORM_SLOTS ? end : PLATFORM_SLOTS;
+    return at + 1 >= end ? PLATFORM_FIRST_SLOT : at + 1;
+}
+
 int slots_take(struct slots *s, const char *id, uint32_t *slot, struct err *err) {
     char text[SLOT_TEXT_MAX];
     for (uint32_t tried = 0; tried < INSTANCES_PER_NODE; tried++) {
         uint32_t at = s->cursor;
-        s->cursor = at + 1 == PLATFORM_SLOTS ? PLATFORM_FIRST_SLOT : at + 1;
+        s->cursor = after(s, at);
         if (s->used[at]) {
             continue;
         }
@@ -80,6 +92,7 @@ int slots_take(struct slots *s, const char *id, uint32_t *slot, struct err *err)
             return -1;
         }
         s->used[at] = true;
+        s->used_count++;
         *slot = at;
         return 0;
     }
@@ -93,7 +106,7 @@ uint32_t slots_next(const struct slots *s, unsigned ahead) {
         if (!s->used[at] && ahead-- == 0) {
             return at;
         }
-        at = at + 1 == PLATFORM_SLOTS ? PLATFORM_FIRST_SLOT : at + 1;
+        at = after(s, at);
     }
     return 0;
 }
@@ -101,6 +114,7 @@ uint32_t slots_next(const struct slots *s, unsigned ahead) {
 void slots_release(struct slots *s, const char *id) {
     uint32_t slot;
     if (id_is_valid(id) && read_slot(s, id, &slot, NULL) == 0) {
+        s->used_count -= s->used[slot];
         s->used[slot] = false;
         unlinkat(s->dir, id, 0);
     }

@@ -17,6 +17,7 @@
 struct slots {
     int dir;
     uint32_t cursor; /* where the search for a free one starts: ranges are reused late */
+    uint32_t used_count;
     bool used[PLATFORM_SLOTS];
 };
 
