@@ -60,6 +60,7 @@ static int64_t largest(const int64_t *values, size_t count) {
 
 void demand_init(struct demand *d, msec now) {
     memset(d, 0, sizeof *d);
+    now = larger(now, 0);
     d->begun = true;
     d->now = d->rate_since = d->active = d->lowered = now;
     d->second = now / MILLI;
@@ -152,7 +153,7 @@ static void remember(struct demand *d, const struct demand_sample *s) {
     *peak = larger(*peak, d->level);
     msec back = clamp(d->start_us / MILLI / DEMAND_STEP_MS, 1, DEMAND_STEPS - 1);
     int64_t *growth = &d->growths[d->second % (DEMAND_GROWTH_S + 1)];
-    *growth = larger(*growth, d->level - d->steps[(d->step - back) % DEMAND_STEPS]);
+    *growth = larger(*growth, d->level - d->steps[(d->step + DEMAND_STEPS - back) % DEMAND_STEPS]);
     if (s->in_flight > 0 || s->held > 0 || d->last_in_flight > 0 || d->last_held > 0 ||
         s->arrived != d->last_arrived) {
         d->active = s->now;
