@@ -25,6 +25,7 @@ finish() {
         status=1
     fi
     paas down --data "$DATA" >/dev/null 2>&1
+    grep -o " $WORK[^ ]*" /proc/self/mountinfo | sort -r | xargs -r umount
     rm -rf "$WORK"
     exit $status
 }
