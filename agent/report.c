@@ -7,6 +7,7 @@
 
 #include <paas/file.h>
 #include <paas/log.h>
+#include <paas/rest.h>
 #include <paas/wire.h>
 
 #include "capacity.h"
@@ -26,8 +27,7 @@ struct report {
     bool failing;             /* the last one did not arrive */
     struct stream_point routes;
     char boot_id[BOOT_ID_SIZE];
-    struct strings sent_ended; /* ids of ended instances in the report under way */
-    size_t usage_cursor;       /* whose use is read next */
+    size_t usage_cursor; /* whose use is read next */
 };
 
 static void send_report(struct report *r);
@@ -79,9 +79,6 @@ static void write_row(void *data, struct agent_instance *i) {
     json_encode(&instance_json, &i->row, rows->text);
     buf_putc(rows->text, '\n');
     rows->count++;
-    if (i->phase >= PHASE_DESTROY) {
-        strings_add(&rows->r->sent_ended, i->row.id);
-    }
 }
 
 static void write_report(struct report *r, struct buf *out) {
@@ -122,25 +119,37 @@ static void write_report(struct report *r, struct buf *out) {
     buf_free(&text);
 }
 
+/* The scheduler keeps these ends for good; the others are reported until it does. */
+static void take_answer(struct report *r, const struct buf *body) {
+    struct report_answer kept;
+    struct err err;
+    if (body->len == 0) {
+        return;
+    }
+    if (json_decode(&report_answer_json, body->data, body->len, &kept, &err) < 0) {
+        log_warn("the answer to a report: %s", err.text);
+        return;
+    }
+    for (size_t n = 0; n < kept.ended.count; n++) {
+        struct agent_instance *i = fleet_find(r->options.fleet, NULL, kept.ended.items[n], NULL);
+        if (i) {
+            fleet_acknowledge(r->options.fleet, i);
+        }
+    }
+    json_free(&report_answer_json, &kept);
+}
+
 static void on_sent(void *data, struct http_answer *answer, const struct err *err) {
     struct report *r = data;
-    (void)answer;
     r->fetch = NULL;
     if (err->code == ERR_OK) {
-        for (size_t n = 0; n < r->sent_ended.count; n++) {
-            struct agent_instance *i =
-                fleet_find(r->options.fleet, NULL, r->sent_ended.items[n], NULL);
-            if (i) {
-                fleet_acknowledge(r->options.fleet, i);
-            }
-        }
+        take_answer(r, &answer->body);
     }
     if ((err->code == ERR_OK) == r->failing) {
         r->failing = err->code != ERR_OK;
         log_info("reports to the scheduler %s%s%s", r->failing ? "fail" : "arrive again",
             r->failing ? ": " : "", r->failing ? err->text : "");
     }
-    strings_free(&r->sent_ended);
     schedule(r, r->due && !r->failing ? REPORT_GATHER_MS : REPORT_EVERY_MS);
 }
 
@@ -152,7 +161,6 @@ static void send_report(struct report *r) {
     r->beat = clock_msec() - r->last_beat >= REPORT_EVERY_MS;
     r->last_beat = r->beat ? clock_msec() : r->last_beat;
     buf_init(&body, REPORT_BYTES_MAX);
-    strings_free(&r->sent_ended);
     write_report(r, &body);
     snprintf(url, sizeof url, "http://paas/v1/nodes/%s/report", r->options.node);
     struct http_fetch_options options = {
@@ -198,7 +206,6 @@ static void on_closed(uv_handle_t *handle) {
 void report_close(struct report *r) {
     if (r) {
         http_cancel(r->fetch);
-        strings_free(&r->sent_ended);
         uv_close((uv_handle_t *)&r->timer, on_closed);
     }
 }

@@ -7,6 +7,7 @@
 enum {
     NODES_MAX = 10000,
     PARTS_MAX = 16,
+    REPORT_ENDS_MAX = 4 * INSTANCES_PER_NODE, /* as many as a report has rows */
     REASON_MAX = 1024,
     CONCURRENCY_DEFAULT = 50,
     IDLE_DEFAULT_MS = 30000,
@@ -92,6 +93,9 @@ TYPE(node_summary, F_TEXT(node_summary, name, JF_NAME | JF_REQUIRED, "name"),
     F_INT(node_summary, routes_term, 0, COUNT_MAX, 0, 0, "of the routes in force"),
     F_INT(node_summary, routes_revision, 0, COUNT_MAX, 0, 0, "of the routes in force"),
     F_TEXT(node_summary, reason, JF_OMIT, "why it can't grow"));
+
+TYPE(report_answer,
+    F_STRINGS(report_answer, ended, REPORT_ENDS_MAX, JF_OMIT, "instances whose end is kept"));
 
 TYPE(part_status, F_TEXT(part_status, name, JF_REQUIRED, "part"),
     F_TEXT(part_status, state, 0, "up, or what is wrong"),

@@ -44,7 +44,8 @@ static void ring_add(
 }
 
 static int load_one(void *data, const char *key, const char *body, size_t len, struct err *err) {
-    struct events *events = data;
+    struct scheduler *s = data;
+    struct events *events = &s->events;
     struct event event;
     (void)key;
     if (json_decode(&event_json, body, len, &event, err) < 0) {
@@ -53,12 +54,13 @@ static int load_one(void *data, const char *key, const char *body, size_t len, s
         return 0;
     }
     char *text = strndup(body, len);
+    int rc = text ? nodes_recall(s, &event, err) : err_no_memory(err);
     if (text) {
         ring_add(events, event.sequence, event.app, text, len);
-        events->last = event.sequence;
+        events->last = events->settled = event.sequence;
     }
     json_free(&event_json, &event);
-    return text ? 0 : err_no_memory(err);
+    return rc;
 }
 
 int events_load(struct scheduler *s, struct err *err) {
@@ -68,7 +70,7 @@ int events_load(struct scheduler *s, struct err *err) {
         return err_no_memory(err);
     }
     if (feed_create(s->loop, &events->feed, err) < 0 ||
-        store_load(s->store, STORE_EVENT, load_one, events, err) < 0) {
+        store_load(s->store, STORE_EVENT, load_one, s, err) < 0) {
         return -1;
     }
     events->last += events->last ? SEQUENCE_GAP : 0;
@@ -80,6 +82,7 @@ static void save_some(struct scheduler *s);
 static void on_saved(void *data, const struct err *err) {
     struct scheduler *s = data;
     s->events.saving = false;
+    s->events.settled = s->events.saving_to;
     if (err->code != ERR_OK) {
         s->events.lost++;
         log_warn("events were not saved: %s", err->text);
@@ -95,14 +98,18 @@ static void save_some(struct scheduler *s) {
         return;
     }
     char key[24];
-    key_of(events->last - EVENTS_KEPT, key);
     struct store_batch *batch = events->unsaved;
     events->unsaved = NULL;
-    if (events->last > EVENTS_KEPT) {
+    if (events->count == EVENTS_KEPT) { /* numbers have gaps: what the ring dropped goes */
+        key_of(events->ring[events->first].sequence, key);
         store_batch_delete_before(batch, STORE_EVENT, key);
     }
+    events->saving_to = events->last;
     events->saving = store_commit(s->store, batch, on_saved, s, &err) == 0;
-    events->lost += !events->saving;
+    if (!events->saving) {
+        events->lost++;
+        events->settled = events->saving_to;
+    }
 }
 
 static void save(struct scheduler *s, int64_t sequence, const char *text, size_t len) {

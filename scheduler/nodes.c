@@ -86,6 +86,7 @@ static int load_one(void *data, const char *key, const char *body, size_t len, s
 
 int nodes_load(struct scheduler *s, struct err *err) {
     map_init(&s->nodes.records);
+    map_init(&s->nodes.recalled);
     s->nodes.ended = calloc(ENDED_KEPT, sizeof(*s->nodes.ended));
     if (!s->nodes.ended) {
         return err_no_memory(err);
@@ -102,24 +103,30 @@ void nodes_free(struct nodes *nodes) {
         free(record);
     }
     map_free(&nodes->records);
+    map_free_all(&nodes->recalled);
     free(nodes->ended);
     nodes->ended = NULL;
 }
 
+static bool is_end(const struct instance *instance) {
+    return instance->state == INSTANCE_STOPPED || instance->state == INSTANCE_FAILED;
+}
+
 /* --- ended ones ------------------------------------------------------------------------------- */
 
-static const struct instance *find_ended(const struct nodes *nodes, const char *id) {
+static const struct ended *find_ended(const struct nodes *nodes, const char *id) {
     for (size_t i = nodes->ended_count; i-- > 0;) {
-        const struct instance *ended = &nodes->ended[(nodes->ended_first + i) % ENDED_KEPT];
-        if (strcmp(ended->id, id) == 0) {
+        const struct ended *ended = &nodes->ended[(nodes->ended_first + i) % ENDED_KEPT];
+        if (strcmp(ended->row.id, id) == 0) {
             return ended;
         }
     }
     return NULL;
 }
 
-static void keep_ended(struct nodes *nodes, const struct instance *instance) {
-    nodes->ended[(nodes->ended_first + nodes->ended_count) % ENDED_KEPT] = *instance;
+static void keep_ended(struct nodes *nodes, const struct instance *instance, int64_t event) {
+    nodes->ended[(nodes->ended_first + nodes->ended_count) % ENDED_KEPT] =
+        (struct ended){ *instance, event };
     if (nodes->ended_count == ENDED_KEPT) {
         nodes->ended_first = (nodes->ended_first + 1) % ENDED_KEPT;
     } else {
@@ -135,7 +142,36 @@ const struct instance *nodes_instance(const struct scheduler *s, const char *id)
             return &found->row;
         }
     }
-    return find_ended(&s->nodes, id);
+    const struct ended *ended = find_ended(&s->nodes, id);
+    return ended ? &ended->row : NULL;
+}
+
+/* So that a node's first report tells only what is new, and each end is told once. */
+int nodes_recall(struct scheduler *s, const struct event *event, struct err *err) {
+    struct instance *row = map_get(&s->nodes.recalled, event->instance);
+    bool fresh = !row;
+    if (fresh && !(row = calloc(1, sizeof(*row)))) {
+        return err_no_memory(err);
+    }
+    if (fresh) {
+        json_defaults(&instance_json, row);
+    }
+    if (!story_recall(event, row)) {
+        if (fresh) {
+            free(row);
+        }
+        return 0;
+    }
+    str_copy(row->node, sizeof(row->node), s->options->node);
+    if (is_end(row)) {
+        keep_ended(&s->nodes, row, event->sequence);
+        map_remove(&s->nodes.recalled, event->instance);
+        free(row);
+    } else if (fresh && map_set(&s->nodes.recalled, event->instance, row) < 0) {
+        free(row);
+        return err_no_memory(err);
+    }
+    return 0;
 }
 
 static int by_slot(const void *a, const void *b) {
@@ -167,7 +203,7 @@ void nodes_each_instance(struct scheduler *s, bool ended,
         }
     }
     for (size_t i = 0; ended && i < nodes->ended_count; i++) {
-        rows[count++] = &nodes->ended[(nodes->ended_first + i) % ENDED_KEPT];
+        rows[count++] = &nodes->ended[(nodes->ended_first + i) % ENDED_KEPT].row;
     }
     qsort(rows, count, sizeof(*rows), by_slot);
     for (size_t i = 0; i < count; i++) {
@@ -274,10 +310,6 @@ static int parse(struct report *r, struct map *before, const char *node, const c
 
 /* --- taking it in ----------------------------------------------------------------------------- */
 
-static bool is_end(const struct instance *instance) {
-    return instance->state == INSTANCE_STOPPED || instance->state == INSTANCE_FAILED;
-}
-
 /* An end that is reported again, because the answer to its report was lost, is told once. */
 static void take_end(
     struct scheduler *s, struct node_record *record, const struct instance *instance) {
@@ -285,9 +317,11 @@ static void take_end(
         return;
     }
     struct known *before = map_remove(&record->instances, instance->id);
-    story_tell(s, before ? &before->row : NULL, instance);
-    keep_ended(&s->nodes, instance);
+    struct instance *recalled = map_remove(&s->nodes.recalled, instance->id);
+    story_tell(s, before ? &before->row : recalled, instance);
+    keep_ended(&s->nodes, instance, s->events.last);
     free(before);
+    free(recalled);
 }
 
 static int take_row(struct scheduler *s, struct node_record *record,
@@ -305,11 +339,22 @@ static int take_row(struct scheduler *s, struct node_record *record,
             return err_no_memory(err);
         }
     }
-    struct instance before = fresh ? *instance : known->row;
+    struct instance *recalled = map_remove(&s->nodes.recalled, instance->id);
+    struct instance before = recalled ? *recalled : fresh ? *instance : known->row;
     known->row = *instance;
     known->seen = record->reports;
-    story_tell(s, fresh ? NULL : &before, instance);
+    story_tell(s, fresh && !recalled ? NULL : &before, instance);
+    free(recalled);
     return 0;
+}
+
+static void take_unseen_end(
+    struct scheduler *s, struct node_record *record, const struct instance *last) {
+    struct instance gone = *last;
+    gone.state = INSTANCE_FAILED;
+    gone.last_exit = (struct last_exit){ .code = -1, .reason = END_UNKNOWN };
+    str_copy(gone.last_exit.detail, sizeof(gone.last_exit.detail), "nobody saw its end");
+    take_end(s, record, &gone);
 }
 
 /* What a whole report does not list is gone, and nobody saw how. */
@@ -317,11 +362,11 @@ static void drop_unlisted(struct scheduler *s, struct node_record *record) {
     MAP_FOREACH (e, &record->instances) {
         const struct known *known = e->value;
         if (known->seen != record->reports) {
-            struct instance gone = known->row;
-            gone.state = INSTANCE_FAILED;
-            gone.last_exit = (struct last_exit){ .code = -1, .reason = END_UNKNOWN };
-            take_end(s, record, &gone);
+            take_unseen_end(s, record, &known->row);
         }
+    }
+    MAP_FOREACH (e, &s->nodes.recalled) {
+        take_unseen_end(s, record, e->value);
     }
 }
 
@@ -353,11 +398,25 @@ static void take_facts(struct scheduler *s, const struct report *r) {
     driver_event(s, &(struct core_event){ .type = CORE_REPORT, .report = &report });
 }
 
-int nodes_take_report(
-    struct scheduler *s, const char *node, const char *text, size_t len, struct err *err) {
+/* An end counts as kept once its event is saved: only then may the node forget it. */
+static int answer_ends(
+    struct scheduler *s, const struct report *r, struct report_answer *answer, struct err *err) {
+    for (int64_t i = 0; i < r->head.instances; i++) {
+        const struct instance *row = &r->instances[i];
+        const struct ended *ended = is_end(row) ? find_ended(&s->nodes, row->id) : NULL;
+        if (ended && ended->event <= s->events.settled &&
+            strings_add(&answer->ended, row->id) < 0) {
+            return err_no_memory(err);
+        }
+    }
+    return 0;
+}
+
+int nodes_take_report(struct scheduler *s, const char *node, struct http_text text,
+    struct report_answer *answer, struct err *err) {
     struct report r = { 0 };
     struct node_record *record = nodes_need(s, node, err);
-    int rc = record ? parse(&r, &record->lines, node, text, len, err) : -1;
+    int rc = record ? parse(&r, &record->lines, node, text.at, text.len, err) : -1;
     if (rc == 0) {
         record->reports++;
         take_head(record, &r.head);
@@ -372,6 +431,7 @@ int nodes_take_report(
         record->summary.instances = (int64_t)record->instances.count;
         take_facts(s, &r);
         s->reports++;
+        rc = answer_ends(s, &r, answer, err);
     }
     if (record && r.head.whole) {
         struct map old = record->lines; /* rows that this report did not repeat */

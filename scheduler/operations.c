@@ -13,8 +13,9 @@ static int op_change(void *owner, struct change *change, struct err *err) {
     return changes_submit(owner, change, err);
 }
 
-static int op_report(void *owner, const char *node, const char *text, size_t len, struct err *err) {
-    return nodes_take_report(owner, node, text, len, err);
+static int op_report(void *owner, const char *node, struct http_text text,
+    struct report_answer *answer, struct err *err) {
+    return nodes_take_report(owner, node, text, answer, err);
 }
 
 static struct feed *op_grants(void *owner, const char *node, struct err *err) {

@@ -66,7 +66,7 @@ static int open_store(struct scheduler *s, struct err *err) {
         store_load(s->store, STORE_APP, load_app, &s->intent, err) < 0) {
         return -1;
     }
-    return events_load(s, err) < 0 ? -1 : nodes_load(s, err);
+    return nodes_load(s, err) < 0 ? -1 : events_load(s, err);
 }
 
 /* --- core ------------------------------------------------------------------------------------- */

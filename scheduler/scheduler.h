@@ -43,6 +43,7 @@ struct events {
     struct event_line *ring;
     size_t first, count;
     int64_t last;                /* sequence */
+    int64_t saving_to, settled;  /* up to where they are being saved; where no more can be done */
     struct store_batch *unsaved; /* NULL: nothing */
     bool saving;
     uint64_t lost; /* not saved: the store failed */
@@ -62,9 +63,15 @@ struct node_record {
     uint64_t reports;     /* so far */
     bool saved;           /* its row is in the store, or on its way */
 };
+/* An end, and the event that tells of it. */
+struct ended {
+    struct instance row;
+    int64_t event;
+};
 struct nodes {
-    struct map records;     /* name to struct node_record */
-    struct instance *ended; /* ring of the last ones */
+    struct map records;  /* name to struct node_record */
+    struct map recalled; /* id to struct instance: told of before this process, not reported yet */
+    struct ended *ended; /* ring of the last ones */
     size_t ended_first, ended_count;
 };
 
@@ -129,8 +136,11 @@ void events_free(struct events *events);
 
 /* nodes.c */
 int nodes_load(struct scheduler *s, struct err *err);
-int nodes_take_report(
-    struct scheduler *s, const char *node, const char *text, size_t len, struct err *err);
+/* Says in `answer` which ends of the report are kept for good. */
+int nodes_take_report(struct scheduler *s, const char *node, struct http_text text,
+    struct report_answer *answer, struct err *err);
+/* What an event of an earlier process told of an instance. */
+int nodes_recall(struct scheduler *s, const struct event *event, struct err *err);
 struct node_record *nodes_need(struct scheduler *s, const char *name, struct err *err);
 /* An instance that runs or was among the last to end; NULL: unknown. */
 const struct instance *nodes_instance(const struct scheduler *s, const char *id);
@@ -144,6 +154,8 @@ void cleaner_close(struct scheduler *s);
 
 /* story.c: what changed of an instance, as an event. `before` NULL: it is new. */
 void story_tell(struct scheduler *s, const struct instance *before, const struct instance *after);
+/* The other way: into `row` what an event told. False when it tells of no instance's state. */
+bool story_recall(const struct event *event, struct instance *row);
 
 /* operations.c */
 extern const struct api_ops scheduler_ops;

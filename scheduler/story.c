@@ -59,6 +59,52 @@ static void tell_of_state(struct scheduler *s, const struct instance *instance) 
     }
 }
 
+static const char *words(const struct event *event) {
+    return event->message ? event->message : "";
+}
+
+static void recall_end(const struct event *event, struct instance *row) {
+    row->state = INSTANCE_FAILED;
+    row->last_exit = (struct last_exit){ .code = -1, .reason = END_UNKNOWN };
+    for (int reason = 0; end_reason_names[reason]; reason++) {
+        if (strcmp(event->code, end_reason_names[reason]) == 0) {
+            row->last_exit.reason = reason;
+        }
+    }
+    if (row->last_exit.reason == END_STOPPED || row->last_exit.reason == END_KILLED) {
+        row->state = INSTANCE_STOPPED;
+    }
+    str_copy(row->last_exit.detail, sizeof(row->last_exit.detail), words(event));
+}
+
+bool story_recall(const struct event *event, struct instance *row) {
+    const char *what = event->type + strlen("instance-");
+    int port;
+    if (strncmp(event->type, "instance-", strlen("instance-")) != 0) {
+        return false;
+    }
+    memcpy(row->id, event->instance, sizeof(row->id));
+    memcpy(row->app, event->app, sizeof(row->app));
+    memcpy(row->process, event->process, sizeof(row->process));
+    memcpy(row->slot, event->slot, sizeof(row->slot));
+    row->release = event->release;
+    if (strcmp(what, "starting") == 0 || strcmp(what, "restarting") == 0) {
+        row->state = INSTANCE_STARTING;
+        row->created_at = event->at;
+    } else if (strcmp(what, "listening") == 0 && sscanf(words(event), "on port %d", &port) == 1) {
+        row->port = port;
+    } else if (strcmp(what, "healthy") == 0) {
+        row->state = INSTANCE_HEALTHY;
+    } else if (strcmp(what, "unhealthy") == 0) {
+        row->state = INSTANCE_UNHEALTHY;
+    } else if (strcmp(what, "draining") == 0) {
+        row->state = INSTANCE_DRAINING;
+    } else if (strcmp(what, "ended") == 0) {
+        recall_end(event, row);
+    }
+    return true;
+}
+
 void story_tell(struct scheduler *s, const struct instance *before, const struct instance *after) {
     if (!before) {
         tell_of_start(s, after);

@@ -15,6 +15,7 @@
 #include <paas/http_client.h>
 #include <paas/http_server.h>
 #include <paas/intent.h>
+#include <paas/rest.h>
 #include <paas/stream.h>
 
 struct registry;
@@ -38,8 +39,9 @@ struct change {
 struct api_ops {
     /* Queues a change; ERR_BUSY when too many wait. */
     int (*change)(void *owner, struct change *change, struct err *err);
-    /* A node's report, as lines. */
-    int (*report)(void *owner, const char *node, const char *text, size_t len, struct err *err);
+    /* A node's report, as lines; `answer` is the caller's to free. */
+    int (*report)(void *owner, const char *node, struct http_text text,
+        struct report_answer *answer, struct err *err);
     struct feed *(*grants)(void *owner, const char *node, struct err *err);
     /* Instances that run, and with `ended` also the last ones that ended; by app, slot, id. */
     void (*each_instance)(void *owner, bool ended,

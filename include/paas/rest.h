@@ -105,9 +105,15 @@ struct status_answer {
     int64_t nodes, apps, instances, term;
 };
 
+/* The ends of a report that are known for good: a node need not report them again. The others it
+ * goes on reporting. */
+struct report_answer {
+    struct strings ended;
+};
+
 extern const struct json_type release_request_json, change_answer_json, app_summary_json,
     release_summary_json, rollback_request_json, process_count_json, scale_request_json,
     autoscale_request_json, env_request_json, env_answer_json, route_request_json,
-    route_summary_json, node_summary_json, part_status_json, status_answer_json;
+    route_summary_json, node_summary_json, part_status_json, status_answer_json, report_answer_json;
 
 #endif

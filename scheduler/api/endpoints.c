@@ -72,7 +72,7 @@ const struct endpoint api_endpoints[] = {
     ROW(GET, "/v1/nodes/{node}/config/{digest}", ROLE_AGENT, nodes_config,
         "How to start a release's processes", .out = &release_config_json),
     ROW(POST, "/v1/nodes/{node}/report", ROLE_AGENT, nodes_report, "What runs on a node",
-        .flags = EP_BODY_RAW, .body_max = REPORT_BYTES_MAX),
+        .out = &report_answer_json, .flags = EP_BODY_RAW, .body_max = REPORT_BYTES_MAX),
 
     ROW(GET, "/v1/events", OP, events_list, "What happened; ?app=&after=&watch", .out = &event_json,
         .flags = EP_LINES | EP_WATCH),

@@ -77,9 +77,11 @@ enum call_result nodes_report(struct call *c) {
     if (!node) {
         return CALL_DONE;
     }
-    struct http_text body = call_body_bytes(c);
-    if (api->ops->report(api->owner, node, body.at, body.len, &err) < 0) {
+    struct report_answer answer = { 0 };
+    if (api->ops->report(api->owner, node, call_body_bytes(c), &answer, &err) < 0) {
         return call_fail(c, &err);
     }
-    return call_reply_empty(c);
+    enum call_result result = answer.ended.count > 0 ? call_reply(c, &answer) : call_reply_empty(c);
+    json_free(&report_answer_json, &answer);
+    return result;
 }

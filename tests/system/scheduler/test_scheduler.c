@@ -576,6 +576,54 @@ static void an_end_is_told_once(void **state) {
     json_decref(rows);
 }
 
+/* How many events of the app have that type. */
+static int count_events(struct lab *lab, const char *type) {
+    char *text = lab_get_text(lab, LAB_OPERATOR, "/v1/events?app=shop");
+    int count = 0;
+    for (char *at = text; (at = strstr(at, type)); at++) {
+        count++;
+    }
+    free(text);
+    return count;
+}
+
+static void a_new_scheduler_tells_nothing_twice(void **state) {
+    struct lab *lab = *state;
+    char image[80];
+    serve(lab, image);
+    /* The end is reported until its event is kept: a kill in between loses nothing. */
+    while (lab_report(lab, false,
+               "aaaa web.1 shop web 1 failed exited\n"
+               "bbbb web.2 shop web 1 healthy") != 200) {
+    }
+    for (int i = 0; i < 3; i++) {
+        lab_stop(lab, SIGKILL);
+        lab_start(lab);
+        lab_report(lab, true,
+            "aaaa web.1 shop web 1 failed exited\n"
+            "bbbb web.2 shop web 1 healthy");
+        assert_int_equal(count_events(lab, "\"instance-ended\""), 1);
+        assert_int_equal(count_events(lab, "\"instance-healthy\""), 2);
+        assert_int_equal(count_events(lab, "\"instance-starting\""), 2);
+    }
+    /* What it remembers and nobody reports has ended unseen. */
+    lab_report(lab, true, "");
+    assert_int_equal(count_events(lab, "\"instance-ended\""), 2);
+}
+
+static void old_events_outlive_many_schedulers(void **state) {
+    struct lab *lab = *state;
+    char image[80];
+    serve(lab, image);
+    for (int i = 0; i < 12; i++) { /* the numbers go on above a gap each time */
+        lab_stop(lab, SIGKILL);
+        lab_start(lab);
+        lab_report(lab, true, "aaaa web.1 shop web 1 healthy");
+        lab_report(lab, true, "");
+    }
+    assert_int_equal(count_events(lab, "\"release-created\""), 1);
+}
+
 #define TEST(F) cmocka_unit_test_setup_teardown(F, begin, end)
 
 int main(int argc, char **argv) {
@@ -599,6 +647,8 @@ int main(int argc, char **argv) {
         TEST(bad_input_is_refused_in_words),
         TEST(a_report_that_is_not_one_changes_nothing),
         TEST(an_end_is_told_once),
+        TEST(a_new_scheduler_tells_nothing_twice),
+        TEST(old_events_outlive_many_schedulers),
     };
     program = argc > 1 ? argv[1] : "bin/paas-scheduler";
     return cmocka_run_group_tests(tests, NULL, NULL);
