@@ -1,9 +1,10 @@
 /* The agent: owns the parts, and the order of their start and end. SPDX-License-Identifier:
  * Apache-2.0
  *
- * Start: the spawner's link, the layers' store, configurations, the kept grants; then adoption,
- * which ends when the spawner has swept what nobody wants; only then does the agent speak to the
- * proxy and to the scheduler. End: everything is let go of, the instances live on.
+ * Start: the spawner's link, the layers' store, configurations; once the spawner says that it is
+ * there, instances and the kept grants; then adoption, which ends when the spawner has swept what
+ * nobody wants; only then does the agent speak to the proxy and to the scheduler. End: everything
+ * is let go of, the instances live on.
  */
 #include "agent.h"
 
@@ -358,7 +359,21 @@ static int open_fleet(struct agent *a, struct err *err) {
     return a->fleet ? 0 : -1;
 }
 
+/* Instances have their place from here on: the spawner made it. */
+static void on_spawner_there(
+    void *data, const struct spawner_answer *answer, int *fds, const struct err *failed) {
+    struct agent *a = data;
+    struct err err = *failed;
+    (void)answer;
+    (void)fds;
+    if (failed->code != ERR_OK || open_fleet(a, &err) < 0 || open_grants(a, &err) < 0 ||
+        fleet_adopt(a->fleet, on_adopted, &err) < 0) {
+        fail(a, &err);
+    }
+}
+
 static int agent_open(struct agent *a, struct err *err) {
+    struct spawner_request hello = { .operation = SPAWNER_HELLO };
     snprintf(a->api, sizeof a->api, "%s/api.sock", a->options.run);
     a->retry.data = a;
     uv_timer_init(&a->loop, &a->retry);
@@ -367,11 +382,10 @@ static int agent_open(struct agent *a, struct err *err) {
     a->disk = worker_create(&a->loop, "agent-disk", err);
     if (!a->spawner || !a->disk || loop_signals_start(&a->signals, &a->loop, stop, a, err) < 0 ||
         http_client_create(&a->loop, &a->client, err) < 0 || open_images(a, err) < 0 ||
-        open_configs(a, err) < 0 || open_names(a, err) < 0 || open_fleet(a, err) < 0 ||
-        open_grants(a, err) < 0) {
+        open_configs(a, err) < 0 || open_names(a, err) < 0) {
         return -1;
     }
-    return fleet_adopt(a->fleet, on_adopted, err);
+    return spawner_ask(a->spawner, &hello, NULL, on_spawner_there, a, err);
 }
 
 static void on_deadline(uv_timer_t *timer) {

@@ -255,6 +255,8 @@ static int do_unpack(
 /* Answers by itself what is answered later or with more than a result; returns 0 and 1 then. */
 static int serve(struct spawner *s, struct spawner_request *r, const int *fds, struct err *err) {
     switch ((enum spawner_operation)r->operation) {
+    case SPAWNER_HELLO:
+        return 0;
     case SPAWNER_START:
         return do_start(s, r, fds, err) < 0 ? -1 : 1;
     case SPAWNER_EXEC:

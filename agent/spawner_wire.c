@@ -24,6 +24,7 @@ unsigned spawner_request_fds(uint32_t operation) {
 size_t spawner_request_size(uint32_t operation) {
     size_t head = offsetof(struct spawner_request, start);
     switch ((enum spawner_operation)operation) {
+    case SPAWNER_HELLO:
     case SPAWNER_BIND_DNS:
         return head;
     case SPAWNER_START:

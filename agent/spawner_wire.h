@@ -24,6 +24,7 @@ enum {
 
 /* id, descriptors that come with the request */
 #define SPAWNER_OPERATIONS(X)                                                                      \
+    X(HELLO, 0)        /* Answer: it is there, and so is what it keeps for the platform */         \
     X(START, 2)        /* `start`; block, directory. Answer: started, and the pidfd */             \
     X(EXEC, 4)         /* `id`; block, in, out, err. Answer: pid; then ENDED with its status */    \
     X(END_EXEC, 0)     /* `pid`: kills a command that EXEC started; ENDED follows */               \
