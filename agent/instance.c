@@ -199,7 +199,9 @@ static void on_end(struct agent_instance *i, const struct init_exit *end) {
     } else {
         i->row.last_exit = (struct last_exit){ .code = -1 };
         if (i->reason == END_NONE) {
-            set_end(i, END_UNKNOWN, "ended without leaving an exit record");
+            set_end(i, END_UNKNOWN, "%s",
+                i->init_pid > 0 ? "ended without leaving an exit record"
+                                : "was cut short in its start: a part of the platform ended");
         }
     }
     conclude(i, true);
