@@ -193,11 +193,11 @@ void local_proxy_close(struct local_proxy *lp) {
 }
 
 bool local_proxy_is_connected(const struct local_proxy *lp) {
-    return lp->link != NULL;
+    return lp && lp->link;
 }
 
 void local_proxy_send(struct local_proxy *lp, const struct local_message *row) {
-    if (lp->link) {
+    if (lp && lp->link) {
         json_encode(&local_message_json, row, &lp->gathered);
         buf_putc(&lp->gathered, '\n');
     }

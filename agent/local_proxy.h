@@ -34,6 +34,7 @@ struct local_proxy_options {
 struct local_proxy *local_proxy_open(const struct local_proxy_options *options, struct err *err);
 /* No callback comes afterwards; memory goes in a later turn. NULL is fine. */
 void local_proxy_close(struct local_proxy *lp);
+/* NULL, as before the sockets are opened, is nobody. */
 bool local_proxy_is_connected(const struct local_proxy *lp);
 /* Gathers a row; nothing happens without a proxy. */
 void local_proxy_send(struct local_proxy *lp, const struct local_message *row);
