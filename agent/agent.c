@@ -91,7 +91,7 @@ static void on_grants(void *data) {
 static void on_scheduler(void *data, bool up) {
     struct agent *a = data;
     if (up && a->report) {
-        report_due(a->report);
+        report_again(a->report);
     }
 }
 

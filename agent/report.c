@@ -49,6 +49,13 @@ void report_due(struct report *r) {
     }
 }
 
+void report_again(struct report *r) {
+    r->due = true;
+    if (!r->fetch) {
+        schedule(r, 0);
+    }
+}
+
 void report_routes(struct report *r, struct stream_point applied) {
     r->routes = applied;
     report_due(r);

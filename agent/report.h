@@ -38,6 +38,8 @@ struct report *report_open(const struct report_options *options, struct err *err
 void report_close(struct report *r);
 /* Something changed. */
 void report_due(struct report *r);
+/* The scheduler is there again: what it missed goes out now, not with the next try. */
+void report_again(struct report *r);
 /* The proxy has applied these routes. */
 void report_routes(struct report *r, struct stream_point applied);
 
