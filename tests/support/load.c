@@ -1,6 +1,6 @@
 /* Requests at a fixed rate, and what became of each. SPDX-License-Identifier: Apache-2.0
  *
- *     load ADDRESS:PORT HOST RATE [CONNECTIONS] [PATH]
+ *     load ADDRESS:PORT HOST RATE [CONNECTIONS] [PATH] [METHOD]
  *
  * Sends RATE requests a second over CONNECTIONS kept ones, whether answers come or not: what is due
  * while all are busy is sent as soon as one is free. A connection that the other side closes
@@ -414,8 +414,8 @@ static int number(const char *text, int max, const char *what) {
 }
 
 static void parse(struct load *l, int argc, char **argv) {
-    if (argc < 4 || argc > 6) {
-        fprintf(stderr, "usage: load ADDRESS:PORT HOST RATE [CONNECTIONS] [PATH]\n");
+    if (argc < 4 || argc > 7) {
+        fprintf(stderr, "usage: load ADDRESS:PORT HOST RATE [CONNECTIONS] [PATH] [METHOD]\n");
         exit(2);
     }
     char address[32];
@@ -429,10 +429,12 @@ static void parse(struct load *l, int argc, char **argv) {
     l->to.sin_port = htons((uint16_t)number(colon + 1, 65535, "PORT"));
     l->rate = number(argv[3], RATE_MAX, "RATE");
     l->count = argc > 4 ? number(argv[4], CONNECTIONS_MAX, "CONNECTIONS") : CONNECTIONS_DEFAULT;
-    int n = snprintf(l->request, sizeof l->request, "GET %s HTTP/1.1\r\nHost: %s\r\n\r\n",
-        argc > 5 ? argv[5] : "/", argv[2]);
+    const char *method = argc > 6 ? argv[6] : "GET";
+    int n = snprintf(l->request, sizeof l->request, "%s %s HTTP/1.1\r\nHost: %s\r\n%s\r\n", method,
+        argc > 5 ? argv[5] : "/", argv[2],
+        strcmp(method, "GET") == 0 ? "" : "Content-Length: 0\r\n");
     if (n >= (int)sizeof l->request) {
-        fprintf(stderr, "load: HOST and PATH are too long\n");
+        fprintf(stderr, "load: HOST, PATH and METHOD are too long\n");
         exit(2);
     }
     l->request_len = (size_t)n;
