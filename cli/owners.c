@@ -30,6 +30,9 @@ static const struct owned owned[] = {
     { true, "", 0, 0755 },
     { true, "agent", 2, 0711 },
     { true, "proxy", 3, 0711 },
+    /* The spawner's; the agent opens it, too, whichever of them is first. After those above: what
+     * they move to new ids removes it. */
+    { false, "layers", 0, 0711 },
 };
 
 static void number_path(const struct places *places, char path[PLACES_SIZE + 16]) {
