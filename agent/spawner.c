@@ -21,6 +21,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <paas/clock.h>
 #include <paas/file.h>
 #include <paas/id.h>
 #include <paas/limits.h>
@@ -38,6 +39,7 @@ enum {
     HELPERS_MAX = 8,    /* layers at once: more only compete for the disk */
     AHEAD_SLOTS = 8,    /* starts for which namespaces are made ahead */
     AHEAD_PAUSE_MS = 5, /* without a request, before something is made ahead */
+    REFRESH_MS = 5000,  /* between looks at routes and firewall, which others may change */
     EXECS_MAX = 256,    /* commands at once on a host: each is a process in an instance */
 };
 
@@ -57,7 +59,10 @@ struct spawner {
     struct slots slots;
     struct sandbox_host *host;
     struct in_addr forwarder; /* address of the name server for instances */
-    uint32_t store_ids;       /* first id of the store's range */
+    struct dns_plan names;
+    msec refreshed;
+    bool failing;       /* the last refresh did */
+    uint32_t store_ids; /* first id of the store's range */
     struct list children;
     unsigned helpers, execs;
 };
@@ -364,11 +369,10 @@ static int open_directory(const char *path, const char *name, mode_t mode, struc
 
 static int open_host(struct spawner *s, const struct spawner_options *o, struct err *err) {
     char cgroup[16];
-    struct dns_plan names;
     uint32_t id_base = PLATFORM_ID_BASE + o->platform * PLATFORM_ID_COUNT;
     snprintf(cgroup, sizeof cgroup, "paas%u", o->platform);
     s->forwarder = spawner_forwarder(o->platform);
-    if (dns_plan_read("/etc/resolv.conf", s->forwarder, &names, err) < 0) {
+    if (dns_plan_read("/etc/resolv.conf", s->forwarder, &s->names, err) < 0) {
         return -1;
     }
     struct sandbox_host_options options = {
@@ -377,11 +381,12 @@ static int open_host(struct spawner *s, const struct spawner_options *o, struct 
         .agent_uid = id_base + 2,
         .cgroup = cgroup,
         .init_path = o->init_path,
-        .n_resolvers = names.instance_count,
+        .n_resolvers = s->names.instance_count,
         .store_fd = s->store,
     };
-    memcpy(options.resolvers, names.instances, sizeof options.resolvers);
+    memcpy(options.resolvers, s->names.instances, sizeof options.resolvers);
     s->host = sandbox_host_open(&options, err);
+    s->refreshed = clock_msec();
     return s->host ? 0 : -1;
 }
 
@@ -408,11 +413,26 @@ static void spawner_close(struct spawner *s) {
     file_close(&s->socket);
 }
 
+/* What was made ahead for slots whose turn has passed: the round of slots grows and shrinks. */
+static bool drop_one_passed(struct spawner *s, const uint32_t next[AHEAD_SLOTS]) {
+    for (uint32_t slot = PLATFORM_FIRST_SLOT; slot < PLATFORM_SLOTS; slot++) {
+        bool wanted = false;
+        for (unsigned i = 0; i < AHEAD_SLOTS; i++) {
+            wanted = wanted || next[i] == slot;
+        }
+        if (!wanted && sandbox_unprepare(s->host, slot)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Makes one thing ahead for the next starts. False when all of it is made, or can't be. */
 static bool make_ahead(struct spawner *s) {
+    uint32_t next[AHEAD_SLOTS];
     struct err err;
     for (unsigned ahead = 0; ahead < AHEAD_SLOTS; ahead++) {
-        uint32_t slot = slots_next(&s->slots, ahead);
+        uint32_t slot = next[ahead] = slots_next(&s->slots, ahead);
         int made = slot ? sandbox_prepare(s->host, slot, &err) : 0;
         if (made < 0) {
             log_warn("making slot %u ahead: %s", slot, err.text);
@@ -422,7 +442,18 @@ static bool make_ahead(struct spawner *s) {
             return true;
         }
     }
-    return false;
+    return drop_one_passed(s, next);
+}
+
+static void refresh(struct spawner *s) {
+    struct err err = { 0 };
+    s->refreshed = clock_msec();
+    bool failed =
+        sandbox_network_refresh(s->host, s->names.instances, s->names.instance_count, &err) < 0;
+    if (failed && !s->failing) {
+        log_warn("looking at the network again: %s", err.text);
+    }
+    s->failing = failed;
 }
 
 static int serve_until_closed(struct spawner *s, struct err *err) {
@@ -432,11 +463,15 @@ static int serve_until_closed(struct spawner *s, struct err *err) {
             { .fd = s->socket, .events = POLLIN },
             { .fd = s->signals, .events = POLLIN },
         };
-        int ready = poll(waits, 2, more ? AHEAD_PAUSE_MS : -1);
+        msec left = s->refreshed + REFRESH_MS - clock_msec();
+        int ready = poll(waits, 2, more ? AHEAD_PAUSE_MS : left > 0 ? (int)left : 0);
         if (ready < 0 && errno != EINTR) {
             return err_sys(err, errno, "waiting for the agent");
         }
-        more = ready == 0 ? make_ahead(s) : true;
+        more = ready == 0 ? more && make_ahead(s) : true;
+        if (clock_msec() - s->refreshed >= REFRESH_MS) {
+            refresh(s);
+        }
         if (waits[1].revents) {
             reap(s);
         }

@@ -247,6 +247,14 @@ int sandbox_prepare(struct sandbox_host *host, uint32_t slot, struct err *err) {
     return netns_create(&host->net, slot, &host->networks[slot], err) < 0 ? -1 : 1;
 }
 
+bool sandbox_unprepare(struct sandbox_host *host, uint32_t slot) {
+    bool made = slot <= SANDBOX_SLOT_MAX && host->networks[slot].fd >= 0;
+    if (made) {
+        file_close(&host->networks[slot].fd); /* the last hold on it */
+    }
+    return made;
+}
+
 /* ---- destroy ---- */
 
 static bool id_is_safe(const char *id) {

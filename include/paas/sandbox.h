@@ -167,6 +167,8 @@ int sandbox_exec(struct sandbox_host *host, const char *id, const struct sandbox
  * thing a call (under 1 ms); returns 1 when there was something to make, 0 when not, -1 with *err
  * set. */
 int sandbox_prepare(struct sandbox_host *host, uint32_t slot, struct err *err);
+/* Lets go of the network that was made ahead for `slot`; false when there is none. */
+bool sandbox_unprepare(struct sandbox_host *host, uint32_t slot);
 
 /* The address that instances of `slot` have. Pure. */
 struct in_addr sandbox_address(uint32_t platform, uint32_t slot);
