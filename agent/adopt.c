@@ -10,6 +10,22 @@
 
 #include "record.h"
 
+/* What the newest of a slot's instances says of it. */
+static void recall_slot(struct slot *slot, const struct agent_instance *i) {
+    if (i->row.created_at < slot->recalled) {
+        return;
+    }
+    /* An end that was wanted is no restart; one that was not is in its own row's count not yet. */
+    bool counts = i->phase == PHASE_ENDED && i->reason != END_STOPPED;
+    slot->recalled = i->row.created_at;
+    slot->restarts = i->row.restarts + counts;
+    slot->failures = i->failures;
+    slot->not_before = i->not_before;
+    if (counts || i->phase != PHASE_ENDED) {
+        slot->last_exit = i->row.last_exit;
+    }
+}
+
 static int adopt_one(struct fleet *f, const char *id, struct err *err) {
     struct record record;
     if (record_read(f->host.directory_fd, id, &record, err) < 0) {
@@ -33,11 +49,7 @@ static int adopt_one(struct fleet *f, const char *id, struct err *err) {
     list_append(&g->instances, &i->link);
     struct slot *slot = group_slot(g, i->number);
     if (slot) {
-        bool failed = i->row.state == INSTANCE_FAILED;
-        int64_t restarts = i->row.restarts + failed;
-        slot->restarts = restarts > slot->restarts ? restarts : slot->restarts;
-        slot->failures =
-            i->failures + failed > slot->failures ? i->failures + failed : slot->failures;
+        recall_slot(slot, i);
     }
     log_info("instance %s app=%s slot=%s adopted, %s", i->row.id, i->row.app, i->row.slot,
         i->phase <= PHASE_SERVE ? "running" : "ended");

@@ -31,7 +31,7 @@ static void tell_successor(struct group *g, const struct agent_instance *ended) 
 }
 
 /* Counts an end and says when its slot may start again. */
-void group_count_end(struct group *g, const struct agent_instance *i, bool asked) {
+void group_count_end(struct group *g, struct agent_instance *i, bool asked) {
     struct slot *slot = group_slot(g, i->number);
     if (!slot) {
         return;
@@ -46,6 +46,8 @@ void group_count_end(struct group *g, const struct agent_instance *i, bool asked
         slot->failures = respawn_count(i->failures, i->healthy_since ? now - i->healthy_since : 0);
         msec delay = respawn_delay(slot->failures, (uint32_t)(now ^ i->init_pid * 2654435761u));
         slot->not_before = delay ? now + delay : 0;
+        i->failures = slot->failures;
+        i->not_before = slot->not_before;
     }
     tell_successor(g, i);
 }

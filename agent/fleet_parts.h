@@ -21,6 +21,7 @@ struct slot {
     int64_t failures; /* in a row */
     msec not_before;  /* monotonic */
     struct last_exit last_exit;
+    int64_t recalled; /* created_at of the instance whose record said so at adoption */
 };
 
 struct group {
@@ -89,7 +90,7 @@ void fleet_on_converge(uv_idle_t *idle);
 /* --- fleet_ends.c ----------------------------------------------------------------------------- */
 
 /* Counts an end and says when its slot may start again. */
-void group_count_end(struct group *g, const struct agent_instance *i, bool asked);
+void group_count_end(struct group *g, struct agent_instance *i, bool asked);
 /* Frees an ended instance and removes its directory. */
 void fleet_forget(struct fleet *f, struct agent_instance *i);
 /* Lets ended instances go that are too many, the oldest first. */

@@ -67,6 +67,8 @@ void instance_record(struct agent_instance *i) {
         .row = i->row,
         .number = i->number,
         .failures = i->failures,
+        .healthy_since = i->healthy_since,
+        .not_before = i->not_before,
         .init_pid = i->init_pid,
         .start_time = (int64_t)i->start_time,
         .reason = (int)i->reason,
@@ -155,8 +157,8 @@ static void conclude(struct agent_instance *i, bool has_process) {
     let_go(i);
     log_info("instance %s app=%s slot=%s ended reason=%s: %s", i->row.id, i->row.app, i->row.slot,
         end_reason_names[i->reason], i->why);
+    i->host->ended(i->host->ctx, i, asked); /* says how its slot goes on */
     instance_record(i);
-    i->host->ended(i->host->ctx, i, asked);
     if (has_process) {
         /* Its successor starts first, and paas-init has a moment to leave by itself. */
         set_timer(i, DESTROY_PAUSE_MS);
@@ -758,7 +760,6 @@ static void go_on(struct agent_instance *i) {
     switch ((enum instance_state)i->row.state) {
     case INSTANCE_HEALTHY:
         i->phase = PHASE_SERVE;
-        i->healthy_since = clock_msec();
         if (i->listens) {
             watch_health(i, HEALTH_GOOD);
         }
@@ -795,6 +796,8 @@ struct agent_instance *instance_adopt(const struct instance_host *host, const st
     i->row = record->row;
     i->number = (int)record->number;
     i->failures = record->failures;
+    i->healthy_since = record->healthy_since;
+    i->not_before = record->not_before;
     i->reason = (enum end_reason)record->reason;
     i->acknowledged = record->acknowledged;
     i->init_pid = (pid_t)record->init_pid;

@@ -82,7 +82,8 @@ struct agent_instance {
     const struct release_config *release;
     bool listens;
     int port;               /* that it is asked to listen on; the row has it once it does */
-    int64_t failures;       /* of the slot, in a row, before this start */
+    int64_t failures;       /* of the slot, in a row, before this start; once it ended, with it */
+    msec not_before;        /* monotonic; once it ended: when its slot may start again, or 0 */
     msec decided;           /* monotonic; when its start was decided */
     msec healthy_since;     /* monotonic; 0 while it is not */
     int64_t rotation;       /* the sync that the proxy has to acknowledge for the phase, or 0 */

@@ -25,6 +25,8 @@ static const struct json_type record_json = { "record", sizeof(struct record),
         F_OBJECT(record, row, instance, &instance_json, 0, "the instance as reports have it"),
         F_INT(record, number, 0, INT64_MAX, 0, 0, "1 for web.1"),
         F_INT(record, failures, 0, INT64_MAX, 0, 0, "of the slot, in a row"),
+        F_INT(record, healthy_since, 0, INT64_MAX, 0, 0, "monotonic, in ms"),
+        F_INT(record, not_before, 0, INT64_MAX, 0, 0, "of the slot's next start; monotonic, in ms"),
         F_INT(record, init_pid, 0, INT32_MAX, 0, 0, "of paas-init, on the host"),
         F_INT(record, start_time, 0, INT64_MAX, 0, 0, "of paas-init, in ticks since boot"),
         F_ENUM(record, reason, end_reason_names, END_NONE, 0, "why it ends"),
@@ -82,6 +84,8 @@ static int decode(const struct buf *text, struct record *record, struct err *err
     }
     if (strcmp(boot_id, record->boot_id) != 0) {
         record->init_pid = 0;
+        record->healthy_since = 0;
+        record->not_before = 0;
     }
     return 0;
 }

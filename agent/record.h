@@ -21,12 +21,15 @@ struct record {
     int64_t version; /* RECORD_VERSION; set by record_write() */
     char boot_id[BOOT_ID_SIZE];
     struct instance row;
-    int64_t number;     /* 1 for "web.1" */
-    int64_t failures;   /* in a row, of the slot: the back-off goes on where it was */
-    int64_t init_pid;   /* paas-init on the host; 0: there is no such process any more */
-    int64_t start_time; /* clock ticks since boot, field 22 of /proc/PID/stat */
-    int reason;         /* enum end_reason */
-    bool acknowledged;  /* the scheduler has heard of the end */
+    int64_t number;   /* 1 for "web.1" */
+    int64_t failures; /* in a row, of the slot: before its start, or, once it ended, with it */
+    /* Monotonic, ms; 0 in a record of another boot. */
+    int64_t healthy_since; /* 0: it never was */
+    int64_t not_before;    /* once it ended: when the slot may start again; 0: at once */
+    int64_t init_pid;      /* paas-init on the host; 0: there is no such process any more */
+    int64_t start_time;    /* clock ticks since boot, field 22 of /proc/PID/stat */
+    int reason;            /* enum end_reason */
+    bool acknowledged;     /* the scheduler has heard of the end */
     char config[DIGEST_SIZE];
 };
 

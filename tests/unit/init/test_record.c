@@ -60,6 +60,8 @@ static const struct record sample = { .row = { .id = "abcdefghi2",
                                           .last_exit = { .code = 3, .reason = END_EXITED } },
     .number = 3,
     .failures = 2,
+    .healthy_since = 5000,
+    .not_before = 6000,
     .init_pid = 76,
     .start_time = 1234567,
     .reason = END_HEALTH,
@@ -79,6 +81,8 @@ static void record_is_read_as_it_was_written(void **state) {
     assert_int_equal(read.row.state, INSTANCE_HEALTHY);
     assert_int_equal(read.row.last_exit.code, 3);
     assert_int_equal(read.init_pid, 76);
+    assert_int_equal(read.healthy_since, 5000);
+    assert_int_equal(read.not_before, 6000);
     assert_int_equal(read.start_time, 1234567);
     assert_int_equal(read.reason, END_HEALTH);
     assert_true(read.acknowledged);
@@ -117,6 +121,8 @@ static void record_of_another_boot_names_no_process(void **state) {
     edit(fd, boot, "00000000-0000-0000-0000-000000000000");
     assert_int_equal(record_read(scene->dir, id, &read, &err), 0);
     assert_int_equal(read.init_pid, 0);
+    assert_int_equal(read.healthy_since, 0); /* its clock began anew */
+    assert_int_equal(read.not_before, 0);
     close(fd);
 }
 
