@@ -99,10 +99,22 @@ static struct agent_instance *oldest_ended(
     return oldest;
 }
 
+/* Lets go of what is left of an app that had the name before: its configuration is another. */
+static void forget_namesakes(struct fleet *f, const struct group *of) {
+    LIST_FOREACH_SAFE (item, after, &of->instances) {
+        struct agent_instance *i = LIST_ITEM(item, struct agent_instance, link);
+        if (of->granted && i->phase == PHASE_ENDED && i->acknowledged &&
+            strcmp(i->config, of->grant.config) != 0) {
+            fleet_forget(f, i);
+        }
+    }
+}
+
 /* Bounds what is kept of the process's dead instances, and of all apps that are not run here. */
 void fleet_trim_ended(struct fleet *f, const struct group *of) {
     struct agent_instance *i;
     size_t ended;
+    forget_namesakes(f, of);
     while ((i = oldest_ended(f, of, &ended)) && ended > ENDED_KEPT) {
         fleet_forget(f, i);
     }
