@@ -254,7 +254,7 @@ static void check_network(const struct host *host, struct finding *f) {
     buf_init(&text, PROC_FILE_MAX);
     file_read_whole(AT_FDCWD, "/proc/net/route", &text, NULL);
     for (int i = 0; i < PLATFORMS_MAX; i++) {
-        free_networks += !platform_network_taken(buf_str(&text), i);
+        free_networks += !platform_network_taken(buf_str(&text), i, RANGE_WHOLE);
     }
     buf_free(&text);
     found(f, free_networks || host->runs ? CHECK_OK : CHECK_FAILED,

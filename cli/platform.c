@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <net/route.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
@@ -44,12 +45,16 @@ bool platform_ids_taken(const char *text, uint32_t base, uint32_t count) {
     return false;
 }
 
-bool platform_network_taken(const char *text, int number) {
+bool platform_network_taken(const char *text, int number, enum platform_range check) {
     uint32_t ours = UINT32_C(10) << 24 | (uint32_t)(NETWORK_FIRST + number) << 16;
     for (const char *line = text; *line; line = next_line(line)) {
-        uint32_t destination, mask;
-        if (sscanf(line, "%*s %" SCNx32 " %*x %*x %*d %*d %*d %" SCNx32, &destination, &mask) !=
-            2) {
+        uint32_t destination, flags, mask;
+        if (sscanf(line, "%*s %" SCNx32 " %*x %" SCNx32 " %*d %*d %*d %" SCNx32, &destination,
+                &flags, &mask) != 3) {
+            continue;
+        }
+        if (check == RANGE_BUT_LEFTOVERS && flags & RTF_REJECT && ntohl(destination) == ours &&
+            ntohl(mask) == UINT32_C(0xffff0000)) {
             continue;
         }
         uint32_t common = ntohl(mask) & UINT32_C(0xffff0000);
@@ -70,11 +75,11 @@ static bool ids_in_file(const char *path, uint32_t base) {
     return taken;
 }
 
-static bool range_is_free(int number) {
+static bool range_is_free(int number, enum platform_range check) {
     struct buf routes;
     buf_init(&routes, TABLE_BYTES);
     bool taken = file_read_whole(AT_FDCWD, "/proc/net/route", &routes, NULL) == 0 &&
-                 platform_network_taken(buf_str(&routes), number);
+                 platform_network_taken(buf_str(&routes), number, check);
     buf_free(&routes);
     return !taken && !ids_in_file("/etc/subuid", id_base_of(number)) &&
            !ids_in_file("/etc/subgid", id_base_of(number));
@@ -128,8 +133,8 @@ static int write_claim(int fd, const char *boot_id, const char *data, struct err
 }
 
 /* 1: claimed. 0: somebody else's, or its ranges are in use. -1: an error. */
-static int try_number(
-    struct platform *platform, const char *data, int number, bool check_range, struct err *err) {
+static int try_number(struct platform *platform, const char *data, int number,
+    enum platform_range check, struct err *err) {
     char path[sizeof PLATFORM_CLAIMS + 8], boot_id[BOOT_ID_SIZE];
     snprintf(path, sizeof path, "%s/%d", PLATFORM_CLAIMS, number);
     if (file_boot_id(boot_id, err) < 0) {
@@ -144,7 +149,7 @@ static int try_number(
         close(fd);
         return 0;
     }
-    if (state == CLAIM_VOID && check_range && !range_is_free(number)) {
+    if (state == CLAIM_VOID && check != RANGE_UNCHECKED && !range_is_free(number, check)) {
         unlink(path);
         close(fd);
         return 0;
@@ -163,10 +168,10 @@ int platform_claim(struct platform *platform, const char *data, int preferred, s
     }
     int claimed = 0;
     if (preferred >= 0 && preferred < PLATFORMS_MAX) {
-        claimed = try_number(platform, data, preferred, true, err);
+        claimed = try_number(platform, data, preferred, RANGE_BUT_LEFTOVERS, err);
     }
     for (int number = 0; claimed == 0 && number < PLATFORMS_MAX; number++) {
-        claimed = try_number(platform, data, number, true, err);
+        claimed = try_number(platform, data, number, RANGE_WHOLE, err);
     }
     if (claimed == 0) {
         err_set(err, ERR_FULL,
@@ -185,7 +190,7 @@ int platform_reclaim(struct platform *platform, const char *data, int number, st
     if (file_make_dirs(PLATFORM_CLAIMS, 0755, err) < 0) {
         return -1;
     }
-    int claimed = try_number(platform, data, number, false, err);
+    int claimed = try_number(platform, data, number, RANGE_UNCHECKED, err);
     if (claimed == 0) {
         return err_set(
             err, ERR_CONFLICT, "platform number %d belongs to another platform now", number);

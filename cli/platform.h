@@ -23,7 +23,8 @@ struct platform {
 
 /* Claims a number for `data` whose ids are in no range of /etc/subuid or /etc/subgid and whose
  * network no route of this host overlaps: `preferred` if it is free (-1: none), else the lowest.
- * ERR_FULL with the reasons when none is free. */
+ * What an earlier run under the preferred number left counts as free. ERR_FULL with the reasons
+ * when none is free. */
 int platform_claim(struct platform *platform, const char *data, int preferred, struct err *err);
 /* Locks the claim that `data` already has on `number`, or makes it anew where its file is gone.
  * ERR_CONFLICT when another platform has it. */
@@ -35,8 +36,12 @@ void platform_close(struct platform *platform);
 
 /* True when the text of /etc/subuid or /etc/subgid gives somebody ids of [base, base+count). */
 bool platform_ids_taken(const char *text, uint32_t base, uint32_t count);
+/* How a range is looked at. Each platform has an unreachable route over its whole network, which
+ * stays behind when all of it is killed. */
+enum platform_range { RANGE_UNCHECKED, RANGE_WHOLE, RANGE_BUT_LEFTOVERS };
+
 /* True when the text of /proc/net/route has a route, but a default one, into 10.(200+number).0.0/16
  * or around it. */
-bool platform_network_taken(const char *text, int number);
+bool platform_network_taken(const char *text, int number, enum platform_range check);
 
 #endif
