@@ -127,3 +127,11 @@ census() {
     echo "rules $(nft -t list table inet "$name" | wc -l)"
     echo "uploads $(find "$DATA/scheduler/registry/uploads" -type f 2>/dev/null | wc -l)"
 }
+
+# settled_census: the same once two in a row agree: helpers of what was just done have ended.
+settled_census() {
+    local last now
+    last=$(census)
+    until now=$(census) && [ "$now" = "$last" ]; do last=$now; done
+    echo "$now"
+}
