@@ -33,6 +33,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
+#include <sys/ptrace.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -262,10 +263,29 @@ static bool has_capability(void) {
            data[0].inheritable || data[1].inheritable;
 }
 
-static bool opens(const char *path) {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+static bool opens(const char *path, int mode) {
+    int fd = open(path, mode | O_NONBLOCK | O_CLOEXEC, 0600);
     close(fd);
     return fd >= 0;
+}
+
+/* Paths that are not to be there or not to be opened, for reading and for writing. */
+static void try_paths(void) {
+    static const char *const unread[] = { "/dev/mem", "/dev/kmsg", "/dev/sda", "/dev/vda",
+        "/dev/fuse", "/dev/net/tun", "/dev/kvm", "/proc/1/root/", "/proc/1/cwd/", "/proc/1/fd",
+        "/proc/1/fd/0", "/proc/1/mem", "/proc/1/exe", "/proc/1/environ", "/proc/1/ns/net",
+        "/proc/1/map_files", "/proc/kcore", "/proc/kmsg", "/sys/kernel", "/sys/fs/cgroup",
+        "/run/paas", "/var/lib/paas", "/etc/shadow", "/root/.bashrc", "/etc/ssh" };
+    static const char *const unwritten[] = { "/proc/sysrq-trigger", "/proc/sys/kernel/core_pattern",
+        "/proc/sys/net/ipv4/ip_forward", "/proc/sys/vm/overcommit_memory", "/proc/1/oom_score_adj",
+        "/proc/1/comm", "/proc/self/uid_map", "/proc/self/oom_score_adj", "/usr/new", "/dev/new" };
+    for (size_t i = 0; i < sizeof unread / sizeof *unread; i++) {
+        worked(unread[i], opens(unread[i], O_RDONLY));
+    }
+    for (size_t i = 0; i < sizeof unwritten / sizeof *unwritten; i++) {
+        int made = strstr(unwritten[i], "/new") ? O_CREAT : 0;
+        worked(unwritten[i], opens(unwritten[i], O_WRONLY | made));
+    }
 }
 
 static int try_all(void) {
@@ -275,17 +295,12 @@ static int try_all(void) {
     worked("umount /proc", umount2("/proc", MNT_DETACH) == 0);
     worked("a user namespace", unshare(CLONE_NEWUSER) == 0);
     worked("a device", mknod("/tmp/disk", S_IFBLK | 0600, makedev(8, 0)) == 0);
-    worked("/dev/mem", opens("/dev/mem"));
-    worked("/dev/kmsg", opens("/dev/kmsg"));
-    worked("/proc/1/root", opens("/proc/1/root/"));
-    worked("/proc/1/cwd", opens("/proc/1/cwd/"));
-    worked("/proc/1/fd", opens("/proc/1/fd"));
-    worked("/proc/1/fd/0", opens("/proc/1/fd/0"));
-    worked("/proc/1/mem", opens("/proc/1/mem"));
-    worked("/proc/1/exe", opens("/proc/1/exe"));
-    worked("/proc/1/ns/net", opens("/proc/1/ns/net"));
+    try_paths();
     worked("a signal to paas-init", kill(1, SIGTERM) == 0);
-    worked("setuid", setuid(1) == 0);
+    worked("a trace of paas-init", ptrace(PTRACE_SEIZE, 1, 0, 0) == 0);
+    worked("a raw socket", socket(AF_INET, SOCK_RAW, 1) >= 0);
+    worked("a packet socket", socket(AF_PACKET, SOCK_RAW, 0) >= 0);
+    worked("a set-uid change", setuid(1) == 0 || setgid(1) == 0);
     worked("chroot", chroot("/tmp") == 0);
     worked("the platform's API", connects("/run/paas/api.sock"));
     return 0;
