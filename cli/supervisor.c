@@ -363,6 +363,22 @@ static int open_sockets(
 
 /* ---- Coming up ---- */
 
+/* True when the supervisor that held the lock has ended: one that was killed a moment ago holds it
+ * until the kernel is done with it. */
+static bool holder_ends(const struct supervisor *s) {
+    struct run_state state;
+    struct process holder;
+    if (run_state_read(&state, s->places.run, NULL) < 0) {
+        return false;
+    }
+    if (process_adopt(&holder, state.supervisor.pid, state.supervisor.start, NULL) < 0) {
+        return true;
+    }
+    bool ended = process_wait(&holder, SUPERVISOR_LOCK_WAIT);
+    process_close(&holder);
+    return ended;
+}
+
 static int lock_data(struct supervisor *s, struct err *err) {
     char path[PLACES_SIZE + 16];
     snprintf(path, sizeof path, "%s/lock", s->places.data);
@@ -370,7 +386,8 @@ static int lock_data(struct supervisor *s, struct err *err) {
     if (s->lock < 0) {
         return err_sys(err, errno, "opening %s", path);
     }
-    if (flock(s->lock, LOCK_EX | LOCK_NB) == 0) {
+    if (flock(s->lock, LOCK_EX | LOCK_NB) == 0 ||
+        (holder_ends(s) && flock(s->lock, LOCK_EX | LOCK_NB) == 0)) {
         return 0;
     }
     err_set(err, ERR_RUNNING, "the platform of %s already runs", s->places.data);

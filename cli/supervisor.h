@@ -16,6 +16,7 @@ enum {
     SUPERVISOR_DELAY_FIRST = 50, /* ms before the second restart */
     SUPERVISOR_DELAY_MAX = 500,  /* ms: with the start itself a part is back in under a second */
     SUPERVISOR_STEADY = 5000,    /* ms alive that forgive earlier deaths */
+    SUPERVISOR_LOCK_WAIT = 200,  /* ms for one that was killed to be gone */
     SUPERVISOR_PAIR_WAIT = 300,  /* ms for agent or spawner to follow the other's end by itself */
 };
 
