@@ -58,3 +58,8 @@ served() {
     [ "$(jq '.answered > 0 and .failed + .refused + .forgiven == 0' "$WORK/$1.load")" = true ] ||
         fail "$1 did not answer always: $(head -n 5 "$WORK/$1.failures")"
 }
+
+# unharmed: no part of the platform had to be started again.
+unharmed() {
+    equal "parts that died" "" "$(grep 'restarts=[1-9]' "$DATA/run/supervisor")"
+}
