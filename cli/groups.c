@@ -191,18 +191,28 @@ static void parent_of(const char *dir, char parent[GROUPS_PATH_MAX]) {
     *strrchr(parent, '/') = '\0';
 }
 
+/* A service manager knows its service by the cgroup, and puts the next supervisor there. Below a
+ * delegated one the caller has to leave it all the same: a cgroup that holds processes may not hand
+ * controllers down, but for the root of all, which alone has no events. */
+static bool may_stay(const char *parent) {
+    char path[GROUPS_PATH_MAX + 64];
+    snprintf(path, sizeof path, "%s/cgroup.events", parent);
+    return getenv("NOTIFY_SOCKET") && access(path, F_OK) < 0;
+}
+
 int groups_make(const struct groups *groups, struct err *err) {
     char path[GROUPS_PATH_MAX + 64], parent[GROUPS_PATH_MAX];
-    leaf_path(groups->dirs[0], "supervisor", path);
-    /* The caller leaves the delegated cgroup first: one that holds processes may not hand
-     * controllers down. */
-    if (file_make_dirs(path, 0755, err) < 0 || groups_enter(groups, "supervisor", err) < 0) {
+    parent_of(groups->dirs[0], parent);
+    if (file_make_dirs(groups->dirs[0], 0755, err) < 0 ||
+        (!may_stay(parent) && groups_enter(groups, "supervisor", err) < 0)) {
         return -1;
     }
-    parent_of(groups->dirs[0], parent);
     enable_controllers(parent);
     enable_controllers(groups->dirs[0]);
     snprintf(path, sizeof path, "%s/system", groups->dirs[0]);
+    if (file_make_dirs(path, 0755, err) < 0) {
+        return -1;
+    }
     write_text(path, "cpu.weight", CPU_WEIGHT_V2);
     if (groups->cpu) {
         snprintf(path, sizeof path, "%s/system", groups->dirs[groups->cpu]);

@@ -30,7 +30,9 @@ struct groups {
  * at the top of the unified tree when the caller's is not delegated to it. ERR_UNAVAILABLE where no
  * cgroup v2 is mounted. */
 int groups_find(struct groups *groups, int number, struct err *err);
-/* Makes paas<N>/system, hands the controllers down (v2), gives daemons their share of the cpu. */
+/* Makes paas<N>/system, hands the controllers down (v2), gives daemons their share of the cpu. The
+ * calling process moves to the leaf `supervisor`, but a service that need not stays where its
+ * manager put it. */
 int groups_make(const struct groups *groups, struct err *err);
 /* Moves the calling process into the cgroups from which groups_find() found these: its children
  * then find the same ones. */

@@ -43,7 +43,7 @@ vm_begin() {
     ln -s usr/lib64 "$root/lib64"
     cp "$(command -v busybox)" "$root/usr/bin/busybox"
     for applet in sh stat head tail ls cat mount umount mkdir ln cp chown chmod rm mknod find grep sed \
-        awk sort id touch tee seq mktemp sleep modprobe switch_root poweroff dirname basename wget; do
+        awk sort id touch tee seq mktemp sleep modprobe switch_root poweroff dirname basename wget ip ifconfig; do
         ln -s busybox "$root/usr/bin/$applet"
     done
     vm_copy "$(command -v bash)" usr/bin/bash
