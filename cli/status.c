@@ -13,7 +13,7 @@
 static const struct json_type status_part_json = { "part", sizeof(struct status_part),
     (const struct json_field[]){
         F_TEXT(status_part, name, JF_REQUIRED, "name"),
-        F_TEXT(status_part, state, 0, "running or restarting"),
+        F_TEXT(status_part, state, 0, "up, silent or restarting"),
         F_INT(status_part, pid, 0, INT64_MAX, 0, 0, "process"),
         F_INT(status_part, restarts, 0, INT64_MAX, 0, 0, "since the platform came up"),
         F_OPEN,
@@ -47,6 +47,42 @@ const struct json_type status_json = { "status", sizeof(struct status),
         F_OPEN,
     } };
 
+/* The part of that name in the supervisor's notes, or NULL. */
+static const struct run_part *find_noted(const struct run_state *state, const char *name) {
+    for (int i = 0; i < PART_COUNT; i++) {
+        if (strcmp(part_names[i], name) == 0) {
+            return &state->parts[i];
+        }
+    }
+    return NULL;
+}
+
+/* Adds to the parts what the supervisor knows of them. */
+static void note_parts(const struct run_state *state, struct status *out) {
+    struct status_part *parts = out->parts.items;
+    for (size_t i = 0; i < out->parts.count; i++) {
+        const struct run_part *noted = find_noted(state, parts[i].name);
+        if (noted) {
+            parts[i].pid = noted->pid;
+            parts[i].restarts = (int64_t)noted->restarts;
+        }
+        if (noted && noted->pid == 0) {
+            str_copy(parts[i].state, sizeof parts[i].state, "restarting");
+        }
+    }
+}
+
+/* The first part that does not do its work, or NULL. */
+static const struct status_part *find_silent(const struct status *s) {
+    const struct status_part *parts = s->parts.items;
+    for (size_t i = 0; i < s->parts.count; i++) {
+        if (strcmp(parts[i].state, "up") != 0) {
+            return &parts[i];
+        }
+    }
+    return NULL;
+}
+
 void status_local(const struct run_state *state, const char *api, struct status *out) {
     str_copy(out->api, sizeof out->api, api);
     str_copy(out->http, sizeof out->http, state->http);
@@ -78,7 +114,10 @@ int status_get(struct client *c, struct status *out, struct err *err) {
     }
     if (read_local(c, &state) == 0) {
         status_local(&state, client_api(c), out);
+        note_parts(&state, out);
     }
+    /* The scheduler judges itself; without the others no app is served. */
+    out->ready = out->ready && !find_silent(out);
     return 0;
 }
 
@@ -92,8 +131,13 @@ static void print(FILE *to, const struct status *s) {
         int64_t pid;
     } pids[] = { { "supervisor", s->pids.supervisor }, { "scheduler", s->pids.scheduler },
         { "agent", s->pids.agent }, { "spawner", s->pids.spawner }, { "proxy", s->pids.proxy } };
-    fprintf(to, "paas %s: %s\n", s->version[0] ? s->version : PAAS_VERSION,
+    const struct status_part *silent = find_silent(s);
+    fprintf(to, "paas %s: %s", s->version[0] ? s->version : PAAS_VERSION,
         s->ready ? "all is well" : "not ready");
+    if (silent) {
+        fprintf(to, ", the %s is %s", silent->name, silent->state);
+    }
+    fputc('\n', to);
     fprintf(to, "  api    %s\n  http   http://%s\n  data   %s\n", s->api, s->http, s->data);
     fprintf(to, "  runs   %d app%s, %d instance%s on %d node%s\n", (int)s->apps, plural(s->apps),
         (int)s->instances, plural(s->instances), (int)s->nodes, plural(s->nodes));

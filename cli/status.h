@@ -15,7 +15,7 @@
 
 struct status_part {
     char name[NAME_SIZE];
-    char state[32]; /* "running", "restarting" */
+    char state[32]; /* "up", "silent", "restarting" */
     int64_t pid;
     int64_t restarts;
 };

@@ -46,17 +46,26 @@ int up_need_root(struct err *err) {
 
 /* ---- Waiting until it is ready ---- */
 
-static int check_restarts(const struct places *places, struct err *err) {
+struct restarts {
+    uint64_t before[PART_COUNT]; /* as they were when the waiting began */
+    bool known;
+};
+
+static int check_restarts(const struct places *places, struct restarts *restarts, struct err *err) {
     struct run_state state;
     if (run_state_read(&state, places->run, NULL) < 0) {
         return 0;
     }
     for (int i = 0; i < PART_COUNT; i++) {
-        if (state.parts[i].restarts >= RESTARTS_HOPELESS) {
+        if (!restarts->known) {
+            restarts->before[i] = state.parts[i].restarts;
+        }
+        if (state.parts[i].restarts >= restarts->before[i] + RESTARTS_HOPELESS) {
             err_set(err, ERR_UNAVAILABLE, "%s ends again and again", part_names[i]);
             return err_hint(err, "see %s/log/%s.log; then: paas down", places->data, part_names[i]);
         }
     }
+    restarts->known = true;
     return 0;
 }
 
@@ -72,6 +81,7 @@ static int wait_ready(
     msec deadline = clock_msec() + READY_WAIT_MS;
     int result = -1;
     struct err last = { 0 };
+    struct restarts restarts = { .known = false };
     for (;;) {
         if (status_get(c, out, &last) == 0) {
             if (out->ready) {
@@ -80,7 +90,7 @@ static int wait_ready(
             }
             json_free(&status_json, out);
         }
-        if (check_restarts(places, err) < 0) {
+        if (check_restarts(places, &restarts, err) < 0) {
             break;
         }
         if (supervisor && waitpid(supervisor, NULL, WNOHANG) == supervisor) {
