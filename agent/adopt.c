@@ -47,6 +47,9 @@ static int adopt_one(struct fleet *f, const char *id, struct err *err) {
         return -1;
     }
     list_append(&g->instances, &i->link);
+    if (i->attempt > g->grant.attempt) {
+        g->grant.attempt = i->attempt; /* the same again forgives nothing */
+    }
     struct slot *slot = group_slot(g, i->number);
     if (slot) {
         recall_slot(slot, i);

@@ -56,6 +56,7 @@ static void start_slot(struct group *g, const struct release_config *release, in
             .number = number,
             .restarts = slot->restarts,
             .failures = slot->failures,
+            .attempt = g->grant.attempt,
             .last_exit = &slot->last_exit,
             .group = g,
         };

@@ -67,6 +67,7 @@ void instance_record(struct agent_instance *i) {
         .row = i->row,
         .number = i->number,
         .failures = i->failures,
+        .attempt = i->attempt,
         .healthy_since = i->healthy_since,
         .not_before = i->not_before,
         .init_pid = i->init_pid,
@@ -691,6 +692,7 @@ static struct agent_instance *instance_new(
     i->group = spec->group;
     i->number = spec->number;
     i->failures = spec->failures;
+    i->attempt = spec->attempt;
     i->spec = spec->process;
     i->release = spec->release;
     i->pidfd = -1;
@@ -796,6 +798,7 @@ struct agent_instance *instance_adopt(const struct instance_host *host, const st
     i->row = record->row;
     i->number = (int)record->number;
     i->failures = record->failures;
+    i->attempt = record->attempt;
     i->healthy_since = record->healthy_since;
     i->not_before = record->not_before;
     i->reason = (enum end_reason)record->reason;

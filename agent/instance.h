@@ -83,6 +83,7 @@ struct agent_instance {
     bool listens;
     int port;               /* that it is asked to listen on; the row has it once it does */
     int64_t failures;       /* of the slot, in a row, before this start; once it ended, with it */
+    int64_t attempt;        /* of the grant that it was started under */
     msec not_before;        /* monotonic; once it ended: when its slot may start again, or 0 */
     msec decided;           /* monotonic; when its start was decided */
     msec healthy_since;     /* monotonic; 0 while it is not */
@@ -111,6 +112,7 @@ struct instance_spec {
     const char *config; /* digest */
     int number;
     int64_t restarts, failures; /* of the slot so far */
+    int64_t attempt;            /* of the grant */
     const struct last_exit *last_exit;
     void *group;
 };

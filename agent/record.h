@@ -23,6 +23,7 @@ struct record {
     struct instance row;
     int64_t number;   /* 1 for "web.1" */
     int64_t failures; /* in a row, of the slot: before its start, or, once it ended, with it */
+    int64_t attempt;  /* of the grant that it was started under */
     /* Monotonic, ms; 0 in a record of another boot. */
     int64_t healthy_since; /* 0: it never was */
     int64_t not_before;    /* once it ended: when the slot may start again; 0: at once */

@@ -60,6 +60,7 @@ static const struct record sample = { .row = { .id = "abcdefghi2",
                                           .last_exit = { .code = 3, .reason = END_EXITED } },
     .number = 3,
     .failures = 2,
+    .attempt = 9,
     .healthy_since = 5000,
     .not_before = 6000,
     .init_pid = 76,
@@ -81,6 +82,7 @@ static void record_is_read_as_it_was_written(void **state) {
     assert_int_equal(read.row.state, INSTANCE_HEALTHY);
     assert_int_equal(read.row.last_exit.code, 3);
     assert_int_equal(read.init_pid, 76);
+    assert_int_equal(read.attempt, 9);
     assert_int_equal(read.healthy_since, 5000);
     assert_int_equal(read.not_before, 6000);
     assert_int_equal(read.start_time, 1234567);
