@@ -19,6 +19,13 @@ static const char *const daemon_calls[] = {
     NULL,
 };
 
+static const char *const root_refused[] = {
+#define X(name) #name,
+#include "root_refused.def"
+#undef X
+    NULL,
+};
+
 static const int socket_families[] = { AF_UNIX, AF_INET, AF_INET6 };
 
 #ifdef __SANITIZE_ADDRESS__
@@ -29,14 +36,14 @@ enum { DUMPABLE = 0 };
 
 /* ---- System calls ---- */
 
-static int allow(scmp_filter_ctx filter, const char *const *calls, struct err *err) {
+static int add_all(
+    scmp_filter_ctx filter, uint32_t action, const char *const *calls, struct err *err) {
     for (size_t i = 0; calls && calls[i]; i++) {
         int number = seccomp_syscall_resolve_name(calls[i]);
         /* An older library does not know each name; a machine does not have each call. */
-        int failed =
-            number == __NR_SCMP_ERROR ? 0 : seccomp_rule_add(filter, SCMP_ACT_ALLOW, number, 0);
+        int failed = number == __NR_SCMP_ERROR ? 0 : seccomp_rule_add(filter, action, number, 0);
         if (failed) {
-            return err_sys(err, -failed, "allowing the system call %s", calls[i]);
+            return err_sys(err, -failed, "filtering the system call %s", calls[i]);
         }
     }
     return 0;
@@ -64,27 +71,36 @@ static int allow_threads(scmp_filter_ctx filter, struct err *err) {
     return failed ? err_sys(err, -failed, "allowing threads") : 0;
 }
 
-static int load(scmp_filter_ctx filter, const char *const *more, struct err *err) {
+static int install(scmp_filter_ctx filter, struct err *err) {
     /* Hot calls are found by a binary search, not at the end of a list. */
     seccomp_attr_set(filter, SCMP_FLTATR_CTL_OPTIMIZE, 2);
     int failed = seccomp_attr_set(filter, SCMP_FLTATR_CTL_TSYNC, 1);
-    if (failed) {
-        return err_sys(err, -failed, "filtering the system calls of all threads");
+    if (!failed) {
+        failed = seccomp_load(filter);
     }
-    if (allow(filter, daemon_calls, err) < 0 || allow(filter, more, err) < 0 ||
-        allow_sockets(filter, err) < 0 || allow_threads(filter, err) < 0) {
-        return -1;
-    }
-    failed = seccomp_load(filter);
     return failed ? err_sys(err, -failed, "installing the filter of system calls") : 0;
 }
 
-static int filter_calls(const char *const *more, struct err *err) {
+static int allow_only(const char *const *more, struct err *err) {
     scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ERRNO(EPERM));
     if (!filter) {
         return err_no_memory(err);
     }
-    int result = load(filter, more, err);
+    bool made = add_all(filter, SCMP_ACT_ALLOW, daemon_calls, err) == 0 &&
+                add_all(filter, SCMP_ACT_ALLOW, more, err) == 0 &&
+                allow_sockets(filter, err) == 0 && allow_threads(filter, err) == 0;
+    int result = made ? install(filter, err) : -1;
+    seccomp_release(filter);
+    return result;
+}
+
+static int refuse(const char *const *calls, struct err *err) {
+    scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
+    if (!filter) {
+        return err_no_memory(err);
+    }
+    bool made = add_all(filter, SCMP_ACT_ERRNO(EPERM), calls, err) == 0;
+    int result = made ? install(filter, err) : -1;
     seccomp_release(filter);
     return result;
 }
@@ -103,7 +119,7 @@ static int drop_bounding(uint64_t keep, struct err *err) {
     return 0;
 }
 
-int privileges_keep(uint64_t keep, struct err *err) {
+static int keep_capabilities(uint64_t keep, struct err *err) {
     struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
     struct __user_cap_data_struct sets[_LINUX_CAPABILITY_U32S_3];
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
@@ -123,9 +139,13 @@ int privileges_keep(uint64_t keep, struct err *err) {
                                                   : 0;
 }
 
+int privileges_keep(uint64_t keep, struct err *err) {
+    return keep_capabilities(keep, err) < 0 ? -1 : refuse(root_refused, err);
+}
+
 int privileges_drop(const char *const *more, struct err *err) {
     if (prctl(PR_SET_DUMPABLE, DUMPABLE, 0, 0, 0) < 0) {
         return err_sys(err, errno, "becoming undumpable");
     }
-    return privileges_keep(0, err) < 0 ? -1 : filter_calls(more, err);
+    return keep_capabilities(0, err) < 0 ? -1 : allow_only(more, err);
 }

@@ -16,8 +16,9 @@
 int privileges_drop(const char *const *more, struct err *err);
 
 /* For a process that stays root: of its capabilities only those in `keep` (bit 1 << CAP_X), in no
- * set any other, none inheritable or ambient; no new privileges. Those that it does not have to
- * begin with it does not get. */
+ * set any other, none inheritable or ambient; no new privileges; and none of the system calls of
+ * common/root_refused.def, which fail with EPERM, nor may what it starts. Capabilities that it does
+ * not have to begin with it does not get. */
 int privileges_keep(uint64_t keep, struct err *err);
 
 #endif

@@ -156,7 +156,9 @@ static void keep_two(void) {
     check(after == (before & two));
     check(prctl(PR_CAPBSET_READ, CAP_SYS_ADMIN, 0, 0, 0) == 0 || geteuid() != 0);
     check(prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1);
-    check(prctl(PR_GET_SECCOMP, 0, 0, 0, 0) == 0);
+    check(prctl(PR_GET_SECCOMP, 0, 0, 0, 0) == 2);
+    check(refused(SYS_perf_event_open) && refused(SYS_keyctl) && refused(SYS_kexec_load));
+    check(syscall(SYS_unshare, 0) == 0);
 }
 
 static void root_keeps_what_it_names(void **state) {
