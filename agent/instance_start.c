@@ -1,0 +1,120 @@
+/* From the decision to start to a process. SPDX-License-Identifier: Apache-2.0
+ *
+ * instance_begin() looks for the layers, or waits for the pull; spawn() writes the record and asks
+ * the spawner; on_spawned() has the process watched.
+ */
+#include "instance_parts.h"
+
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <paas/file.h>
+#include <paas/str.h>
+
+#include "launch.h"
+#include "record.h"
+
+static void on_spawned(
+    void *data, const struct spawner_answer *answer, int *fds, const struct err *failed) {
+    struct agent_instance *i = data;
+    struct err err;
+    if (failed->code != ERR_OK) {
+        instance_give_up(i, END_START, failed->text);
+        return;
+    }
+    i->init_pid = answer->pid;
+    i->pidfd = fds[0];
+    fds[0] = -1;
+    i->start_time = answer->start_time;
+    struct in_addr address = { .s_addr = answer->address };
+    inet_ntop(AF_INET, &address, i->row.address, sizeof i->row.address);
+    i->phase = PHASE_START;
+    instance_record(i);
+    if (instance_watch(i, &err) < 0) {
+        instance_set_end(i, END_START, "%s", err.text);
+        instance_conclude(i, true);
+        return;
+    }
+    if (i->reason != END_NONE) {
+        instance_ask_to_end(i);
+        return;
+    }
+    instance_set_timer(i, i->spec->health.start - (clock_msec() - i->decided));
+    instance_tell(i);
+}
+
+static int fill_spec(const struct agent_instance *i, struct sandbox_spec *spec, struct err *err) {
+    const struct process_spec *p = i->spec;
+    size_t layers;
+    sandbox_spec_init(spec);
+    str_copy(spec->id, sizeof spec->id, i->row.id);
+    snprintf(spec->hostname, sizeof spec->hostname, "%.40s-%s", i->row.app, i->row.id);
+    spec->stack = i->release->stack == STACK_HOST ? SANDBOX_HOST : SANDBOX_IMAGE;
+    spec->cpu_milli = (uint32_t)p->cpus;
+    spec->pids_max = (uint32_t)p->pids;
+    spec->files_max = (uint32_t)p->files;
+    spec->memory_bytes = (uint64_t)p->memory;
+    spec->rootfs_bytes = (uint64_t)p->disk;
+    spec->n_resolvers = i->host->resolver_count;
+    memcpy(spec->resolvers, i->host->resolvers, sizeof spec->resolvers);
+    if (image_layer_names(
+            i->host->images, i->release, SANDBOX_LAYERS_MAX, spec->layers, &layers, err) < 0) {
+        return -1;
+    }
+    spec->n_layers = (uint32_t)layers;
+    return 0;
+}
+
+static int spawn_with(struct agent_instance *i, int block, struct err *err) {
+    struct spawner_request request = { .operation = SPAWNER_START };
+    if (fill_spec(i, &request.start, err) < 0) {
+        return -1;
+    }
+    CLEANUP_FD int directory = record_make(i->host->directory_fd, i->row.id, err);
+    if (directory < 0) {
+        return -1;
+    }
+    int fds[] = { block, directory };
+    return spawner_ask(i->host->spawner, &request, fds, on_spawned, i, err);
+}
+
+static void spawn(struct agent_instance *i) {
+    struct err err;
+    i->phase = PHASE_SPAWN;
+    CLEANUP_FD int block = launch_block(i->release, i->spec, &i->row, &err);
+    if (block < 0 || spawn_with(i, block, &err) < 0) {
+        instance_give_up(i, END_START, err.text);
+    }
+}
+
+static void on_pulled(void *data, const struct err *failed) {
+    struct agent_instance *i = data;
+    i->pull = NULL;
+    if (failed->code == ERR_OK) {
+        spawn(i);
+    } else {
+        bool image = failed->code == ERR_BAD_IMAGE || failed->code == ERR_DIGEST ||
+                     failed->code == ERR_TOO_LARGE;
+        instance_give_up(i, image ? END_IMAGE : END_START, failed->text);
+    }
+}
+
+void instance_begin(struct agent_instance *i) {
+    static const struct image_events events = { .done = on_pulled };
+    char names[SANDBOX_LAYERS_MAX][DIGEST_HEX_LENGTH];
+    size_t count;
+    struct err err;
+    int found =
+        image_layer_names(i->host->images, i->release, SANDBOX_LAYERS_MAX, names, &count, &err);
+    if (found == 0) {
+        spawn(i);
+        return;
+    }
+    if (err.code == ERR_NOT_FOUND) {
+        i->pull = image_pull(i->host->images, i->release, &events, i, &err);
+    }
+    if (!i->pull) {
+        instance_give_up(i, END_IMAGE, err.text);
+    }
+}
