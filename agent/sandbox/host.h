@@ -3,7 +3,7 @@
 #define SANDBOX_HOST_H
 
 #include "cgroup.h"
-#include "features.h"
+#include "host_features.h"
 #include "idmap.h"
 #include "lean.h"
 #include "netns.h"

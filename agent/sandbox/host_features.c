@@ -1,5 +1,5 @@
 /* What this kernel can do. SPDX-License-Identifier: Apache-2.0 */
-#include "features.h"
+#include "host_features.h"
 #include "mount.h"
 #include "plan.h"
 

@@ -1,6 +1,6 @@
 /* What this kernel can do, asked once. SPDX-License-Identifier: Apache-2.0 */
-#ifndef SANDBOX_FEATURES_H
-#define SANDBOX_FEATURES_H
+#ifndef SANDBOX_HOST_FEATURES_H
+#define SANDBOX_HOST_FEATURES_H
 
 #include <paas/err.h>
 

@@ -6,7 +6,7 @@
 #ifndef SANDBOX_PLAN_H
 #define SANDBOX_PLAN_H
 
-#include "features.h"
+#include "host_features.h"
 
 #include <paas/sandbox.h>
 
