@@ -7,7 +7,7 @@
  * Agent and spawner are joined by a socket pair of which no copy stays here: when one dies the
  * other sees the end of it and exits, and both are started with a new pair.
  */
-#include "supervisor.h"
+#include "supervisor_parts.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -20,11 +20,9 @@
 #include <sys/file.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
-#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <paas/clock.h>
 #include <paas/file.h>
 #include <paas/limits.h>
 #include <paas/log.h>
@@ -33,52 +31,16 @@
 #include "listeners.h"
 #include "owners.h"
 #include "part.h"
-#include "platform.h"
-#include "process.h"
 #include "programs.h"
 #include "teardown.h"
 #include "token.h"
-
-/* One daemon: it runs, or waits for its next start. */
-struct part {
-    struct process process;
-    msec started;  /* when it was started or adopted */
-    msec start_at; /* when to start it, while it does not run */
-    msec kill_at;  /* when to kill it, as its other half is gone; 0: not */
-    int deaths;    /* since it was last steady */
-};
-
-struct supervisor {
-    struct places places;
-    struct platform platform;
-    struct run_state state;
-    struct part parts[PART_COUNT];
-    int sockets[SOCKET_COUNT];
-    int lock;    /* D/lock: one supervisor for one data directory */
-    int signals; /* signalfd */
-    bool fresh;  /* nothing runs from before: a failed start is undone */
-    char node[NAME_SIZE];
-};
-
-static const char *const part_programs[PART_COUNT] = {
-#define X(id, name, program, user) [PART_##id] = program,
-    PARTS(X)
-#undef X
-};
-static const uint32_t part_users[PART_COUNT] = {
-#define X(id, name, program, user) [PART_##id] = user,
-    PARTS(X)
-#undef X
-};
-
-/* ---- Writing down ---- */
 
 static void note(struct run_part *part, const struct process *process) {
     part->pid = process->pid;
     part->start = process->start;
 }
 
-static int write_state(struct supervisor *s, struct err *err) {
+int supervisor_write(struct supervisor *s, struct err *err) {
     for (int i = 0; i < PART_COUNT; i++) {
         note(&s->state.parts[i], &s->parts[i].process);
     }
@@ -86,279 +48,6 @@ static int write_state(struct supervisor *s, struct err *err) {
         s->state.sockets[i] = listener_inode(s->sockets[i]);
     }
     return run_state_write(&s->state, s->places.run, err);
-}
-
-/* ---- Starting one ---- */
-
-struct starting {
-    struct supervisor *supervisor;
-    enum part_id id;
-};
-
-static int on_started(void *data, const struct process *process, struct err *err) {
-    const struct starting *starting = data;
-    struct part *part = &starting->supervisor->parts[starting->id];
-    part->process = *process;
-    part->started = clock_msec();
-    part->kill_at = 0;
-    return write_state(starting->supervisor, err);
-}
-
-/* The daemon's own arguments; `number` and `data` are the caller's memory. */
-static void fill_args(const struct supervisor *s, enum part_id id, const char *data,
-    const char *number, struct part_start *start) {
-    size_t n = 0;
-    if (id == PART_SPAWNER) {
-        start->args[n++] = "--spawner";
-    }
-    start->args[n++] = "--data";
-    start->args[n++] = data;
-    start->args[n++] = "--run";
-    start->args[n++] = s->places.run;
-    start->args[n++] = "--platform";
-    start->args[n++] = number;
-    if (id != PART_SPAWNER) {
-        start->args[n++] = "--node";
-        start->args[n++] = s->node;
-    }
-    if (id == PART_SCHEDULER) {
-        start->args[n++] = "--http-address";
-        start->args[n++] = s->state.http;
-    }
-}
-
-static void add_socket(struct part_start *start, const char *name, int fd) {
-    if (fd >= 0) {
-        start->sockets[start->socket_count++] = (struct part_socket){ name, fd };
-    }
-}
-
-static void fill_sockets(
-    const struct supervisor *s, enum part_id id, int pair, struct part_start *start) {
-    switch (id) {
-    case PART_SCHEDULER:
-        add_socket(start, socket_names[SOCKET_API], s->sockets[SOCKET_API]);
-        add_socket(start, socket_names[SOCKET_API_TCP], s->sockets[SOCKET_API_TCP]);
-        break;
-    case PART_SPAWNER:
-    case PART_AGENT:
-        add_socket(start, "spawner", pair);
-        break;
-    case PART_PROXY:
-        add_socket(start, socket_names[SOCKET_HTTP], s->sockets[SOCKET_HTTP]);
-        break;
-    case PART_COUNT:
-        break;
-    }
-}
-
-/* Starts the daemon `id`; `pair` is its end of the socket pair, where it has one. */
-static int start_part(struct supervisor *s, enum part_id id, int pair, struct err *err) {
-    char program[PATH_MAX], data[PLACES_SIZE + NAME_SIZE], log_path[PLACES_SIZE + NAME_SIZE],
-        number[16];
-    const char *name = part_names[id];
-    snprintf(number, sizeof number, "%d", s->platform.number);
-    snprintf(log_path, sizeof log_path, "%s/log/%s.log", s->places.data, name);
-    if (id == PART_SPAWNER) {
-        str_copy(data, sizeof data, s->places.data);
-    } else {
-        snprintf(data, sizeof data, "%s/%s", s->places.data, name);
-    }
-    if (program_find(part_programs[id], program, err) < 0 ||
-        groups_fresh(&s->state.groups, name, err) < 0) {
-        return -1;
-    }
-    CLEANUP_FD int log = part_log_open(log_path, err);
-    if (log < 0) {
-        return -1;
-    }
-    struct part_start start = {
-        .leaf = name,
-        .program = program,
-        .id = part_users[id] ? s->platform.id_base + part_users[id] : 0,
-        .log = log,
-        .groups = &s->state.groups,
-    };
-    fill_args(s, id, data, number, &start);
-    fill_sockets(s, id, pair, &start);
-    struct process process = PROCESS_NONE;
-    struct starting starting = { s, id };
-    return part_start(&start, on_started, &starting, &process, err);
-}
-
-/* Starts agent and spawner, joined. */
-static int start_pair(struct supervisor *s, struct err *err) {
-    int ends[2];
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0) {
-        return err_sys(err, errno, "making a socket pair");
-    }
-    int result = start_part(s, PART_SPAWNER, ends[0], err);
-    if (result == 0) {
-        result = start_part(s, PART_AGENT, ends[1], err);
-    }
-    close(ends[0]);
-    close(ends[1]);
-    return result;
-}
-
-/* ---- Restarting ---- */
-
-static bool runs(const struct supervisor *s, enum part_id id) {
-    return s->parts[id].process.pidfd >= 0;
-}
-
-static bool is_paired(enum part_id id) {
-    return id == PART_AGENT || id == PART_SPAWNER;
-}
-
-static enum part_id other_half(enum part_id id) {
-    return id == PART_AGENT ? PART_SPAWNER : PART_AGENT;
-}
-
-static msec delay_after(int deaths) {
-    msec delay = deaths > 1 ? SUPERVISOR_DELAY_FIRST : 0;
-    for (int i = 2; i < deaths && delay < SUPERVISOR_DELAY_MAX; i++) {
-        delay *= 2;
-    }
-    return delay < SUPERVISOR_DELAY_MAX ? delay : SUPERVISOR_DELAY_MAX;
-}
-
-/* It does not run any more, or could not be started: when is it started next? */
-static void plan_restart(struct supervisor *s, enum part_id id, msec now) {
-    struct part *part = &s->parts[id];
-    if (part->started && now - part->started >= SUPERVISOR_STEADY) {
-        part->deaths = 0;
-    }
-    part->deaths++;
-    part->start_at = now + delay_after(part->deaths);
-}
-
-/* In words how it ended, and reaped if it was our child. */
-static void describe_end(const struct process *process, char *text, size_t size) {
-    siginfo_t end = { 0 };
-    if (waitid(P_PIDFD, (id_t)process->pidfd, &end, WEXITED) < 0) {
-        snprintf(text, size, "ended");
-    } else if (end.si_code == CLD_EXITED) {
-        snprintf(text, size, "exited with status %d", end.si_status);
-    } else {
-        snprintf(text, size, "was ended by SIG%s", sigabbrev_np(end.si_status));
-    }
-}
-
-static void on_part_ended(struct supervisor *s, enum part_id id) {
-    struct part *part = &s->parts[id];
-    char how[64];
-    msec now = clock_msec();
-    describe_end(&part->process, how, sizeof how);
-    log_warn("%s (process %d) %s", part_names[id], (int)part->process.pid, how);
-    process_close(&part->process);
-    part->kill_at = 0;
-    plan_restart(s, id, now);
-    if (is_paired(id) && runs(s, other_half(id))) {
-        s->parts[other_half(id)].kill_at = now + SUPERVISOR_PAIR_WAIT;
-    }
-}
-
-/* Starts `id` when it is due; for a pair, when both halves are. */
-static void start_due(struct supervisor *s, enum part_id id, msec now) {
-    struct part *part = &s->parts[id];
-    struct err err = { 0 };
-    bool due = !runs(s, id) && part->start_at <= now;
-    if (is_paired(id)) {
-        const struct part *other = &s->parts[other_half(id)];
-        due = due && id == PART_SPAWNER && !runs(s, PART_AGENT) && other->start_at <= now;
-    }
-    if (!due) {
-        return;
-    }
-    int result = is_paired(id) ? start_pair(s, &err) : start_part(s, id, -1, &err);
-    s->state.parts[id].restarts++;
-    if (is_paired(id)) {
-        s->state.parts[PART_AGENT].restarts++;
-    }
-    if (result == 0) {
-        write_state(s, &err);
-        log_info("%s runs again", part_names[id]);
-        return;
-    }
-    log_error("%s", err.text);
-    if (!runs(s, id)) {
-        plan_restart(s, id, clock_msec());
-    }
-}
-
-static void kill_due(struct supervisor *s, msec now) {
-    for (int i = 0; i < PART_COUNT; i++) {
-        if (s->parts[i].kill_at && s->parts[i].kill_at <= now) {
-            s->parts[i].kill_at = 0;
-            process_signal(&s->parts[i].process, SIGKILL);
-        }
-    }
-}
-
-/* ---- Adopting ---- */
-
-static void adopt_parts(struct supervisor *s) {
-    for (int i = 0; i < PART_COUNT; i++) {
-        const struct run_part *known = &s->state.parts[i];
-        struct process *process = &s->parts[i].process;
-        if (process_adopt(process, known->pid, known->start, NULL) < 0) {
-            continue;
-        }
-        if (!groups_holds(&s->state.groups, part_names[i], known->pid)) {
-            process_close(process);
-            continue;
-        }
-        s->parts[i].started = clock_msec();
-        log_info("adopted %s (process %d)", part_names[i], (int)known->pid);
-    }
-}
-
-/* Half a pair is of no use: its other half has no way to it. */
-static void end_lone_half(struct supervisor *s) {
-    if (runs(s, PART_AGENT) == runs(s, PART_SPAWNER)) {
-        return;
-    }
-    struct process *lone = &s->parts[runs(s, PART_AGENT) ? PART_AGENT : PART_SPAWNER].process;
-    process_end(lone, SUPERVISOR_PAIR_WAIT);
-    process_close(lone);
-}
-
-static int take_socket(struct supervisor *s, enum socket_id id) {
-    enum part_id holder = id == SOCKET_HTTP ? PART_PROXY : PART_SCHEDULER;
-    return s->state.sockets[id] && runs(s, holder)
-               ? listener_take(&s->parts[holder].process, s->state.sockets[id], NULL)
-               : -1;
-}
-
-/* Takes the sockets back from the daemons that have them, and binds the others. */
-static int open_sockets(
-    struct supervisor *s, const struct supervisor_options *options, struct err *err) {
-    int *fds = s->sockets;
-    for (int i = 0; i < SOCKET_COUNT; i++) {
-        fds[i] = take_socket(s, i);
-    }
-    if (fds[SOCKET_API] < 0) {
-        fds[SOCKET_API] = listener_open_unix(s->places.api, err);
-    }
-    const char *http = options->http      ? options->http
-                       : s->state.http[0] ? s->state.http
-                                          : SUPERVISOR_HTTP_DEFAULT;
-    if (fds[SOCKET_API] >= 0 && fds[SOCKET_HTTP] < 0) {
-        fds[SOCKET_HTTP] = listener_open_tcp(http, err);
-    }
-    if (fds[SOCKET_API] < 0 || fds[SOCKET_HTTP] < 0 ||
-        listener_address(fds[SOCKET_HTTP], s->state.http, sizeof s->state.http, err) < 0) {
-        return -1;
-    }
-    const char *api = options->api ? options->api : s->state.api_tcp;
-    if (fds[SOCKET_API_TCP] < 0 && api[0] &&
-        (fds[SOCKET_API_TCP] = listener_open_tcp(api, err)) < 0) {
-        return -1;
-    }
-    return fds[SOCKET_API_TCP] < 0 ? 0
-                                   : listener_address(fds[SOCKET_API_TCP], s->state.api_tcp,
-                                         sizeof s->state.api_tcp, err);
 }
 
 /* ---- Coming up ---- */
@@ -424,7 +113,7 @@ static int claim(struct supervisor *s, struct err *err) {
     }
     s->fresh = false;
     groups_enter_delegated(&s->state.groups);
-    adopt_parts(s);
+    supervisor_adopt_parts(s);
     return 0;
 }
 
@@ -473,18 +162,18 @@ static int note_self(struct supervisor *s, struct err *err) {
     }
     note(&s->state.supervisor, &self);
     process_close(&self);
-    return write_state(s, err);
+    return supervisor_write(s, err);
 }
 
 static int start_missing(struct supervisor *s, struct err *err) {
-    end_lone_half(s);
-    if (!runs(s, PART_SCHEDULER) && start_part(s, PART_SCHEDULER, -1, err) < 0) {
+    supervisor_end_lone_half(s);
+    if (!part_runs(s, PART_SCHEDULER) && supervisor_start_part(s, PART_SCHEDULER, -1, err) < 0) {
         return -1;
     }
-    if (!runs(s, PART_AGENT) && start_pair(s, err) < 0) {
+    if (!part_runs(s, PART_AGENT) && supervisor_start_pair(s, err) < 0) {
         return -1;
     }
-    return runs(s, PART_PROXY) ? 0 : start_part(s, PART_PROXY, -1, err);
+    return part_runs(s, PART_PROXY) ? 0 : supervisor_start_part(s, PART_PROXY, -1, err);
 }
 
 static int come_up(
@@ -497,7 +186,7 @@ static int come_up(
         owners_set(&s->places, s->platform.number, s->platform.id_base, err) < 0 ||
         token_make(&s->places, s->platform.id_base + part_users[PART_SCHEDULER],
             options->api ? TOKEN_WANTED : TOKEN_IF_THERE, err) < 0 ||
-        open_sockets(s, options, err) < 0 || note_self(s, err) < 0) {
+        supervisor_open_sockets(s, options, err) < 0 || note_self(s, err) < 0) {
         return -1;
     }
     return start_missing(s, err);
@@ -549,23 +238,6 @@ const struct run_state *supervisor_state(const struct supervisor *s) {
 
 /* ---- Running ---- */
 
-/* When something is due that no descriptor tells of; -1: nothing. */
-static int poll_timeout(const struct supervisor *s) {
-    msec now = clock_msec(), next = -1;
-    for (int i = 0; i < PART_COUNT; i++) {
-        const struct part *part = &s->parts[i];
-        msec at = part->process.pidfd < 0 ? part->start_at : part->kill_at;
-        if (part->process.pidfd >= 0 && !part->kill_at) {
-            continue;
-        }
-        if (is_paired(i) && part->process.pidfd < 0 && runs(s, other_half(i))) {
-            continue; /* the other half's end comes first */
-        }
-        next = next < 0 || at < next ? at : next;
-    }
-    return next < 0 ? -1 : next > now ? (int)(next - now) : 0;
-}
-
 /* True when SIGTERM or SIGINT came. */
 static bool read_signals(struct supervisor *s) {
     struct signalfd_siginfo info;
@@ -588,21 +260,21 @@ static bool turn(struct supervisor *s) {
         fds[i] = (struct pollfd){ .fd = s->parts[i].process.pidfd, .events = POLLIN };
     }
     fds[PART_COUNT] = (struct pollfd){ .fd = s->signals, .events = POLLIN };
-    if (poll(fds, PART_COUNT + 1, poll_timeout(s)) < 0 && errno != EINTR) {
+    if (poll(fds, PART_COUNT + 1, supervisor_wait(s)) < 0 && errno != EINTR) {
         log_error("poll: %s", strerror(errno));
         return false;
     }
     for (int i = 0; i < PART_COUNT; i++) {
         if (s->parts[i].process.pidfd >= 0 && process_wait(&s->parts[i].process, 0)) {
-            on_part_ended(s, i);
+            supervisor_part_ended(s, i);
         }
     }
     bool stop = read_signals(s);
     reap_orphans();
     msec now = clock_msec();
-    kill_due(s, now);
+    supervisor_kill_due(s, now);
     for (int i = 0; i < PART_COUNT && !stop; i++) {
-        start_due(s, i, now);
+        supervisor_start_due(s, i, now);
     }
     return !stop;
 }
