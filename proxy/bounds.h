@@ -32,8 +32,11 @@ enum {
     RETRY_TOKENS_EARNED = 20, /* hundredths that a request adds: a fifth may be retried */
 
     /* Requests that wait for an instance. */
-    HELD_PER_APP = 1024, /* of a worker */
-    HELD_MAX = 4096,     /* of a worker: some 16 KiB of touched memory each */
+    HELD_PER_APP = 1024,     /* of a worker */
+    HELD_MAX = 4096,         /* of a worker: some 16 KiB of touched memory each */
+    QUEUE_LANE_SLOTS = 1024, /* of the hash table of lanes; a power of two */
+    QUEUE_SERVICES = 4,      /* a request waits for as many service times, if that is longer than
+                                QUEUE_DEADLINE: slow apps have slow queues */
 
     /* Times, in ms. */
     WHEEL_TICK = 100,
@@ -53,8 +56,12 @@ enum {
     UPSTREAM_ENDED_GRACE = 1000, /* an instance is gone: what it sent before may still be read */
     TUNNEL_IDLE_TIMEOUT = 3600000,
     HOLD_TIMEOUT = 30000,   /* a request waits for an instance: what browsers' users bear */
+    QUEUE_TARGET = 100,     /* a queue younger than that is a burst; or one service time */
+    QUEUE_DEADLINE = 2000,  /* in a queue that stands: clients give up at 5 to 10 s */
+    QUEUE_GROWTH = 10000,   /* instances that are on their way for longer do not come */
     SUSPECT_TIME = 1000,    /* an instance that failed is passed over */
     DEMAND_INTERVAL = 100,  /* between reports of load to the agent */
+    DEMAND_PAUSE = 5,       /* between those at once, because requests wait */
     DRAIN_IDLE = 500,       /* at a planned stop idle clients may still send a request */
     DRAIN_TIMEOUT = 10000,  /* at a planned stop: then what is left is cut */
     LOCAL_BACKOFF_MIN = 20, /* to the agent's socket */
