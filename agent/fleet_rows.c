@@ -58,7 +58,11 @@ static void stop_speaking(struct group *g) {
 /* What a request that waits for this app needs to know. */
 void group_tell(struct group *g, bool force) {
     struct fleet *f = g->fleet;
-    struct local_message m = { .type = LOCAL_APP, .starting = group_starting(g) };
+    struct local_message m = {
+        .type = LOCAL_APP,
+        .starting = group_starting(g),
+        .concurrency = g->grant.concurrency,
+    };
     if (!g->granted || !g->grant.target_of_demand) {
         stop_speaking(g);
         return;

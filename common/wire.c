@@ -209,6 +209,7 @@ TYPE(local_message, F_ENUM(local_message, type, local_type_names, LOCAL_HELLO, J
     F_BOOL(local_message, can_grow, JF_OMIT, "another instance may start"),
     F_TEXT(local_message, reason, JF_OMIT, "why not"),
     F_INT(local_message, starting, 0, COUNT_MAX, 0, JF_OMIT, "instances on their way"),
+    F_INT(local_message, concurrency, 0, COUNT_MAX, 0, JF_OMIT, "most requests at an instance"),
     F_INT(local_message, term, 0, COUNT_MAX, 0, JF_OMIT, "of the routes"),
     F_INT(local_message, revision, 0, COUNT_MAX, 0, JF_OMIT, "of rows or routes"),
     F_INT(local_message, in_flight, 0, COUNT_MAX, 0, JF_OMIT, "requests at instances"),

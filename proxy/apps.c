@@ -8,6 +8,7 @@
 
 #include "hold.h"
 #include "proxy.h"
+#include "room.h"
 #include "upstream.h"
 #include "worker.h"
 
@@ -60,13 +61,18 @@ void backend_enter(struct backend *b) {
     app_in_flight(b->app, 1);
 }
 
-void backend_leave(struct backend *b, struct app *app) {
+void backend_leave(struct backend *b, struct app *app, bool counted) {
     set_in_flight(b, -1);
     app_in_flight(app, -1);
     if (b->in_flight == 0 && (!b->app || b->state != INSTANCE_HEALTHY)) {
         proxy_notice(b->worker->proxy);
     }
-    hold_review(app);
+    if (counted) {
+        room_give(app, b);
+    } else {
+        hold_review(app);
+    }
+    backend_maybe_free(b);
 }
 
 static void show_out(struct backend *b) {
@@ -140,6 +146,15 @@ struct app *apps_find(struct apps *apps, const struct app_key *key) {
     return app;
 }
 
+struct backend *app_backend(const struct app *app, const char *id) {
+    for (size_t i = 0; i < app->count; i++) {
+        if (strcmp(app->backends[i]->id, id) == 0) {
+            return app->backends[i];
+        }
+    }
+    return NULL;
+}
+
 static struct app *app_create(struct proxy_worker *w, const struct app_key *key) {
     struct app *app = calloc(1, sizeof *app);
     if (app) {
@@ -147,7 +162,8 @@ static struct app *app_create(struct proxy_worker *w, const struct app_key *key)
         app->worker = w;
         app->key = *key;
         app->retry_tokens = RETRY_TOKENS_MAX;
-        list_init(&app->held);
+        queue_init(&app->queue, w->lanes);
+        wheel_timer_init(&app->look, hold_on_look);
         app->next = *slot;
         *slot = app;
     }
@@ -164,6 +180,7 @@ static void app_free(struct app *app) {
         at = &(*at)->next;
     }
     *at = app->next;
+    wheel_remove(&app->worker->wheel, &app->look);
     for (size_t i = 0; i < app->count; i++) {
         backend_end(app->backends[i]);
     }
@@ -238,7 +255,10 @@ static int app_set(struct app *app, struct app_rows *rows) {
     app->rows = rows;
     app->gauge = &rows->gauge->slots[app->worker->index];
     atomic_store_explicit(&app->gauge->in_flight, app->in_flight, memory_order_relaxed);
-    atomic_store_explicit(&app->gauge->held, app->held_count, memory_order_relaxed);
+    hold_show(app);
+    if (app->queue.count) {
+        gauge_wait(rows->gauge, app->worker->index, true);
+    }
     for (size_t i = 0; i < rows->count; i++) {
         backends[i]->app = app;
         backends[i]->index = i;

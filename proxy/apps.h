@@ -8,6 +8,7 @@
 #include <paas/list.h>
 
 #include "balance.h"
+#include "queue.h"
 #include "rows.h"
 #include "wheel.h"
 
@@ -24,8 +25,10 @@ struct app {
     struct balance_slot *slots; /* as backends, in the same order */
     struct backend **backends;
     size_t count;
-    struct list held; /* exchanges that wait, the first come first */
-    unsigned held_count, in_flight;
+    struct queue queue;      /* requests that wait */
+    struct wheel_timer look; /* at the queue, while somebody waits */
+    struct backend *offered; /* a place there is to be used now: see room.h */
+    unsigned in_flight;
     bool reviewing;   /* hold_review() is at work on it */
     unsigned users;   /* exchanges that point here */
     int retry_tokens; /* see retry.h */
@@ -65,9 +68,12 @@ void apps_finish(struct proxy_worker *w);
 void app_use(struct app *app);
 void app_release(struct app *app);
 
-/* A request went to, or is done with, an instance. */
+/* A request went to, or is done with, an instance; `counted` says whether it had a place of
+ * room_take(). Those that wait go on; the backend may be freed. */
 void backend_enter(struct backend *b);
-void backend_leave(struct backend *b, struct app *app);
+void backend_leave(struct backend *b, struct app *app, bool counted);
+/* The app's backend of this id, or NULL. */
+struct backend *app_backend(const struct app *app, const char *id);
 /* Connecting or its first answer failed: it is passed over until the agent speaks of it again or a
  * moment has passed, and the agent is told. */
 void backend_suspect(struct backend *b);

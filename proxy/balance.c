@@ -5,7 +5,7 @@
  */
 #include "balance.h"
 
-static bool may_take(
+bool balance_may_take(
     const struct balance_slot *slot, uint32_t in_flight_max, struct balance_tried tried) {
     if (slot->out || slot->in_flight >= in_flight_max) {
         return false;
@@ -24,7 +24,7 @@ static int least_of_all(const struct balance_slot *slots, size_t count, uint32_t
     int best = -1;
     for (size_t n = 0; n < count; n++) {
         size_t i = (first + n) % count;
-        if (may_take(&slots[i], in_flight_max, tried) &&
+        if (balance_may_take(&slots[i], in_flight_max, tried) &&
             (best < 0 || slots[i].in_flight < slots[best].in_flight)) {
             best = (int)i;
         }
@@ -39,11 +39,11 @@ int balance_pick(const struct balance_slot *slots, size_t count, uint32_t in_fli
     }
     size_t a = (uint32_t)random % count;
     if (count == 1) {
-        return may_take(&slots[0], in_flight_max, tried) ? 0 : -1;
+        return balance_may_take(&slots[0], in_flight_max, tried) ? 0 : -1;
     }
     size_t b = (a + 1 + (random >> 32) % (count - 1)) % count;
-    bool a_fits = may_take(&slots[a], in_flight_max, tried);
-    bool b_fits = may_take(&slots[b], in_flight_max, tried);
+    bool a_fits = balance_may_take(&slots[a], in_flight_max, tried);
+    bool b_fits = balance_may_take(&slots[b], in_flight_max, tried);
     if (a_fits && b_fits) {
         return (int)(slots[b].in_flight < slots[a].in_flight ? b : a);
     }

@@ -19,6 +19,10 @@ struct balance_tried {
     size_t count;
 };
 
+/* It takes requests, has fewer than `in_flight_max`, and was not tried. */
+bool balance_may_take(
+    const struct balance_slot *slot, uint32_t in_flight_max, struct balance_tried tried);
+
 /* The index of the slot with fewer requests in flight of two random ones; where these may not be
  * taken, of all others. -1 when there is none: all are out, tried, or have `in_flight_max`. */
 int balance_pick(const struct balance_slot *slots, size_t count, uint32_t in_flight_max,

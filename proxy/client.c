@@ -464,7 +464,7 @@ void client_accept(
     }
     list_init(&c->link);
     list_init(&c->idle);
-    list_init(&c->exchange.held);
+    queue_item_init(&c->exchange.held);
     http_parse_init(&c->parser, HTTP_PARSE_REQUESTS, worker_limits(w));
     c->address_slot = address_slot;
     write_address(c, peer);

@@ -1,14 +1,15 @@
-/* The duration histogram. SPDX-License-Identifier: Apache-2.0 */
+/* Histograms. SPDX-License-Identifier: Apache-2.0 */
 #include "counters.h"
 
-static const int64_t bounds[] = { DURATION_BOUNDS };
-_Static_assert(sizeof bounds / sizeof bounds[0] == DURATION_BUCKETS - 1, "one bucket is unbounded");
+static const int64_t bounds[] = { HISTOGRAM_BOUNDS };
+_Static_assert(
+    sizeof bounds / sizeof bounds[0] == HISTOGRAM_BUCKETS - 1, "one bucket is unbounded");
 
-void counters_duration(struct counters *c, int64_t us) {
+void histogram_add(struct histogram *h, int64_t us) {
     int bucket = 0;
-    while (bucket < DURATION_BUCKETS - 1 && us > bounds[bucket]) {
+    while (bucket < HISTOGRAM_BUCKETS - 1 && us > bounds[bucket]) {
         bucket++;
     }
-    count_add(&c->durations[bucket], 1);
-    count_add(&c->duration_sum, us);
+    count_add(&h->buckets[bucket], 1);
+    count_add(&h->sum, us);
 }

@@ -5,18 +5,23 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
-/* Upper bounds of the duration histogram, in us; the last bucket has none. */
-#define DURATION_BOUNDS                                                                            \
+/* Upper bounds of every histogram, in us; the last bucket has none. */
+#define HISTOGRAM_BOUNDS                                                                           \
     250, 500, 1000, 2500, 5000, 10000, 25000, 50000, 100000, 250000, 500000, 1000000, 2500000,     \
-        5000000, 10000000
-enum { DURATION_BUCKETS = 16 };
+        5000000, 10000000, 30000000
+enum { HISTOGRAM_BUCKETS = 17 };
+
+struct histogram {
+    _Atomic int64_t buckets[HISTOGRAM_BUCKETS]; /* each value is counted in one */
+    _Atomic int64_t sum;                        /* us */
+};
 
 struct counters {
 #define X(kind, name, help) _Atomic int64_t name;
+#define H(name, help) struct histogram name;
 #include "metrics.def"
+#undef H
 #undef X
-    _Atomic int64_t durations[DURATION_BUCKETS]; /* of requests, each counted in one bucket */
-    _Atomic int64_t duration_sum;                /* us */
 };
 
 /* Only the worker's own thread writes: a load and a store, no locked instruction. */
@@ -24,7 +29,7 @@ static inline void count_add(_Atomic int64_t *counter, int64_t n) {
     atomic_store_explicit(
         counter, atomic_load_explicit(counter, memory_order_relaxed) + n, memory_order_relaxed);
 }
-/* Counts a request that took `us`. */
-void counters_duration(struct counters *c, int64_t us);
+/* Counts something that took `us`. */
+void histogram_add(struct histogram *h, int64_t us);
 
 #endif

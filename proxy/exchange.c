@@ -9,6 +9,7 @@
 #include "headers.h"
 #include "hold.h"
 #include "refusal.h"
+#include "room.h"
 #include "upstream.h"
 #include "worker.h"
 
@@ -121,7 +122,7 @@ void exchange_begin(struct client *c) {
     struct http_facts *facts = &c->parser.head.facts;
     struct proxy_worker *w = worker_of(c);
     *x = (struct exchange){ .began = uv_hrtime(), .keep_alive = facts->keep_alive };
-    list_init(&x->held);
+    queue_item_init(&x->held);
     if (facts->upgrade.len >= sizeof((struct upstream *)0)->upgrade) {
         facts->upgrade.len = 0; /* as if it were not there: upgrading is the server's choice */
     }
@@ -206,8 +207,11 @@ static void send_request(struct client *c) {
     }
 }
 
-static void attach(struct client *c, struct upstream *u) {
-    c->exchange.upstream = u;
+static void attach(struct client *c, struct upstream *u, bool counted) {
+    struct exchange *x = &c->exchange;
+    x->upstream = u;
+    x->counted = counted;
+    x->sent_at = worker_now(worker_of(c));
     backend_enter(u->backend);
 }
 
@@ -215,26 +219,27 @@ bool exchange_dispatch(struct client *c) {
     struct exchange *x = &c->exchange;
     struct app *app = x->app;
     while (x->attempts < ATTEMPTS_MAX) {
-        struct balance_tried tried = { x->tried, x->tried_count };
-        int index = balance_pick(
-            app->slots, app->count, BACKEND_IN_FLIGHT_MAX, tried, worker_random(worker_of(c)));
-        if (index < 0) {
+        bool counted;
+        struct backend *b = room_take(app, x, &counted);
+        if (!b) {
             return false;
         }
-        struct backend *b = app->backends[index];
         struct upstream *u =
             x->fresh ? NULL : upstream_take(b, c, repeatable(c) ? UPSTREAM_ANY : UPSTREAM_SURE);
         x->attempts++;
         if (u) {
-            attach(c, u);
+            attach(c, u, counted);
             send_request(c);
             return true;
         }
         u = upstream_connect(b, c);
         if (u) {
-            attach(c, u);
+            attach(c, u, counted);
             x->state = EXCHANGE_CONNECTING;
             return true;
+        }
+        if (counted) {
+            gauge_give(b->gauge); /* descriptors ran out: nobody else would do better with it */
         }
         x->tried[x->tried_count++] = b->serial;
         x->last_end = ATTEMPT_NOT_CONNECTED;
@@ -304,11 +309,17 @@ void exchange_whole(struct client *c) {
 /* ---- Failed attempts and the end ---- */
 
 void exchange_release(struct client *c, bool keep) {
-    struct upstream *u = c->exchange.upstream;
+    struct exchange *x = &c->exchange;
+    struct upstream *u = x->upstream;
     if (u) {
-        c->exchange.upstream = NULL;
-        backend_leave(u->backend, c->exchange.app);
+        struct backend *b = u->backend;
+        x->upstream = NULL;
+        if (x->counted) {
+            queue_learn(&x->app->queue, worker_now(worker_of(c)) - x->sent_at);
+        }
+        /* First, so that the next request can have the connection. */
         keep ? upstream_keep(u) : upstream_drop(u);
+        backend_leave(b, x->app, x->counted);
     }
 }
 

@@ -21,6 +21,7 @@
 #include <paas/list.h>
 
 #include "bounds.h"
+#include "queue.h"
 #include "retry.h"
 
 struct app;
@@ -53,8 +54,11 @@ struct exchange {
     bool until_close;          /* the answer's body ends with the connection */
     bool keep_alive;           /* the client's connection goes on afterwards */
     struct block *replay;      /* the body so far, for another attempt */
-    struct list held;          /* app->held */
+    struct queue_item held;    /* of app->queue */
     msec held_since;           /* 0: never held */
+    bool cold;                 /* it was held because nothing ran */
+    bool counted;              /* it has a place at the instance, of room_take() */
+    msec sent_at;              /* when it went to the instance */
     uint64_t began;            /* ns */
     int status;                /* of the answer */
     char id[REQUEST_ID_MAX];   /* X-Request-Id */

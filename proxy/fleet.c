@@ -21,7 +21,7 @@ struct fleet_app {
     size_t count;
     bool known, can_grow;
     char reason[64];
-    int64_t starting;
+    int64_t starting, concurrency;
     struct gauge *gauge;
     bool dirty; /* differs from what was published */
     bool seen;  /* since the agent began again */
@@ -227,13 +227,14 @@ static int apply_app(struct fleet *f, const struct local_message *m, struct err 
     app->known = app->seen = app->dirty = true;
     app->can_grow = m->can_grow;
     app->starting = m->starting;
+    app->concurrency = m->concurrency;
     str_copy(app->reason, sizeof app->reason, m->reason);
     return 0;
 }
 
 static void app_leave(struct fleet_app *app) {
     app->known = app->can_grow = false;
-    app->starting = 0;
+    app->starting = app->concurrency = 0;
     app->reason[0] = '\0';
     app->dirty = true;
 }
@@ -298,6 +299,7 @@ static struct app_rows *rows_of(const struct fleet_app *app) {
     rows->known = app->known;
     rows->can_grow = app->can_grow;
     rows->starting = app->starting;
+    rows->concurrency = app->concurrency;
     rows->gauge = gauge_ref(app->gauge);
     memcpy(rows->reason, app->reason, sizeof rows->reason);
     size_t i = 0;
@@ -393,6 +395,19 @@ void fleet_demand(struct fleet *f, msec now, fleet_say say, void *data) {
     }
 }
 
+static void write_by_app(const struct fleet *f, struct buf *out, const char *name, const char *type,
+    const char *help, size_t offset) {
+    buf_printf(out, "# HELP paas_proxy_%s %s\n# TYPE paas_proxy_%s %s\n", name, help, name, type);
+    MAP_FOREACH (e, &f->apps) {
+        const struct fleet_app *app = e->value;
+        struct gauge_sum sum = gauge_sum(app->gauge);
+        int64_t value;
+        memcpy(&value, (const char *)&sum + offset, sizeof value);
+        buf_printf(out, "paas_proxy_%s{app=\"%s\",process=\"%s\"} %lld\n", name, app->key.app,
+            app->key.process, (long long)value);
+    }
+}
+
 void fleet_metrics(const struct fleet *f, struct buf *out) {
     static const char *const classes[] = { "2xx", "3xx", "4xx", "5xx" };
     buf_puts(out, "# HELP paas_proxy_requests_total Requests answered, by app and class of status\n"
@@ -406,11 +421,11 @@ void fleet_metrics(const struct fleet *f, struct buf *out) {
                 app->key.app, app->key.process, classes[i], (long long)sum.answers[i]);
         }
     }
-    buf_puts(out, "# HELP paas_proxy_requests_in_flight Requests at instances, by app\n"
-                  "# TYPE paas_proxy_requests_in_flight gauge\n");
-    MAP_FOREACH (e, &f->apps) {
-        const struct fleet_app *app = e->value;
-        buf_printf(out, "paas_proxy_requests_in_flight{app=\"%s\",process=\"%s\"} %lld\n",
-            app->key.app, app->key.process, (long long)gauge_sum(app->gauge).in_flight);
-    }
+    write_by_app(f, out, "requests_in_flight", "gauge", "Requests at instances, by app",
+        offsetof(struct gauge_sum, in_flight));
+    write_by_app(f, out, "app_requests_held", "gauge", "Requests that wait, by app",
+        offsetof(struct gauge_sum, held));
+    write_by_app(f, out, "app_requests_shed_total", "counter",
+        "Requests refused because too many waited, or this one too long, by app",
+        offsetof(struct gauge_sum, shed));
 }

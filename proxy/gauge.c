@@ -27,6 +27,34 @@ void gauge_unref(struct gauge *g) {
     }
 }
 
+/* Compared and set, not added and taken back: a place that nobody has must never look taken. */
+bool gauge_take(struct gauge *g, int64_t limit) {
+    int64_t taken = atomic_load(&g->taken);
+    do {
+        if (taken >= limit) {
+            return false;
+        }
+    } while (!atomic_compare_exchange_weak(&g->taken, &taken, taken + 1));
+    return true;
+}
+
+void gauge_give(struct gauge *g) {
+    atomic_fetch_sub(&g->taken, 1);
+}
+
+void gauge_wait(struct gauge *g, unsigned worker, bool waits) {
+    uint64_t bit = UINT64_C(1) << worker;
+    if (waits) {
+        atomic_fetch_or(&g->waiting, bit);
+    } else {
+        atomic_fetch_and(&g->waiting, ~bit);
+    }
+}
+
+uint64_t gauge_waiting(const struct gauge *g) {
+    return atomic_load(&g->waiting);
+}
+
 static int64_t load(const _Atomic int64_t *value) {
     return atomic_load_explicit(value, memory_order_relaxed);
 }
@@ -39,6 +67,7 @@ struct gauge_sum gauge_sum(const struct gauge *g) {
         sum.in_flight += load(&slot->in_flight);
         sum.held += load(&slot->held);
         sum.requests += load(&slot->requests);
+        sum.shed += load(&slot->shed);
         if (oldest && (!sum.oldest || oldest < sum.oldest)) {
             sum.oldest = oldest;
         }

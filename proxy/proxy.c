@@ -54,7 +54,7 @@ struct proxy {
     uint64_t routes_serial; /* 0: told */
     bool routes_known, accepting, stopping, cut, ended;
 
-    uv_timer_t accept_timer, demand_timer, drain_timer;
+    uv_timer_t accept_timer, demand_timer, pause_timer, drain_timer;
     uv_async_t notice;
     _Atomic bool held;
     int64_t told_activity;
@@ -83,6 +83,7 @@ static bool post_all(struct proxy *p, enum mail_kind kind, void *what, uint64_t 
         case MAIL_SYNC:
             m->serial = serial;
             break;
+        case MAIL_ROOM: /* between workers */
         case MAIL_KNOWN:
         case MAIL_ACCEPT:
         case MAIL_DRAIN:
@@ -228,6 +229,22 @@ static void on_demand_timer(uv_timer_t *timer) {
     }
 }
 
+/* Requests wait: that is told at once, but under overload not for each. */
+static void on_pause_timer(uv_timer_t *timer);
+
+static void say_held(struct proxy *p) {
+    atomic_store_explicit(&p->held, false, memory_order_relaxed);
+    say_demand(p);
+    uv_timer_start(&p->pause_timer, on_pause_timer, DEMAND_PAUSE, 0);
+}
+
+static void on_pause_timer(uv_timer_t *timer) {
+    struct proxy *p = timer->data;
+    if (atomic_load_explicit(&p->held, memory_order_relaxed) && !p->stopping) {
+        say_held(p);
+    }
+}
+
 static void on_workers_done(struct proxy *p);
 
 static void on_notice(uv_async_t *async) {
@@ -235,8 +252,9 @@ static void on_notice(uv_async_t *async) {
     say_acks(p, proxy_served(p));
     fleet_drained(p->fleet, say, p);
     say_suspects(p);
-    if (atomic_exchange_explicit(&p->held, false, memory_order_relaxed)) {
-        say_demand(p);
+    if (atomic_load_explicit(&p->held, memory_order_relaxed) &&
+        !uv_is_active((uv_handle_t *)&p->pause_timer)) {
+        say_held(p);
     }
     on_workers_done(p);
 }
@@ -391,8 +409,8 @@ static int open_parts(struct proxy *p, struct err *err) {
 }
 
 static void make_handles(struct proxy *p) {
-    uv_timer_t *timers[] = { &p->accept_timer, &p->demand_timer, &p->drain_timer };
-    for (int i = 0; i < 3; i++) {
+    uv_timer_t *timers[] = { &p->accept_timer, &p->demand_timer, &p->pause_timer, &p->drain_timer };
+    for (int i = 0; i < 4; i++) {
         uv_timer_init(p->loop, timers[i]);
         timers[i]->data = p;
     }
@@ -470,6 +488,7 @@ static void on_workers_done(struct proxy *p) {
     p->ended = true;
     uv_close((uv_handle_t *)&p->accept_timer, NULL);
     uv_close((uv_handle_t *)&p->demand_timer, NULL);
+    uv_close((uv_handle_t *)&p->pause_timer, NULL);
     uv_close((uv_handle_t *)&p->drain_timer, NULL);
     uv_close((uv_handle_t *)&p->notice, NULL);
     loop_watch_stop(&p->watch);

@@ -250,6 +250,6 @@ struct queue_item *queue_victim(const struct queue *q, struct queue_item *newcom
 }
 
 void queue_learn(struct queue *q, msec ms) {
-    int64_t us = (ms < SERVICE_MS_MAX ? ms : SERVICE_MS_MAX) * US;
+    int64_t us = ms > 0 ? (ms < SERVICE_MS_MAX ? ms : SERVICE_MS_MAX) * US : 1;
     q->service_us = q->service_us ? q->service_us + (us - q->service_us) / SERVICE_WEIGHT : us;
 }

@@ -44,6 +44,7 @@ struct app_rows {
     bool can_grow;
     char reason[64];
     int64_t starting;
+    int64_t concurrency; /* most requests at an instance at once; 0: as many as come */
     struct gauge *gauge;
     size_t count;
     struct instance_row instances[];

@@ -1,6 +1,7 @@
 /* The proxy's own endpoints. SPDX-License-Identifier: Apache-2.0 */
 #include "status.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -14,7 +15,7 @@
 #include "worker.h"
 
 enum {
-    METRICS_BYTES_MAX = 16 << 20, /* 10,000 apps of 600 bytes */
+    METRICS_BYTES_MAX = 16 << 20, /* 10,000 apps of 1,000 bytes */
     ROLE_READ = 1,
 };
 
@@ -32,7 +33,16 @@ static const struct metric {
     size_t offset;
 } metrics[] = {
 #define X(kind, name, help) { #name, help, kind, offsetof(struct counters, name) },
+#define H(name, help)
 #include "metrics.def"
+#undef H
+#undef X
+};
+static const struct metric histograms[] = {
+#define X(kind, name, help)
+#define H(name, help) { #name, help, COUNTER, offsetof(struct counters, name) },
+#include "metrics.def"
+#undef H
 #undef X
 };
 
@@ -50,24 +60,22 @@ static int64_t sum(struct proxy *p, size_t offset) {
     return total;
 }
 
-static void write_durations(struct proxy *p, struct buf *out) {
-    static const int64_t bounds[] = { DURATION_BOUNDS };
-    static const char name[] = "paas_proxy_request_duration_seconds";
+static void write_histogram(struct proxy *p, const struct metric *m, struct buf *out) {
+    static const int64_t bounds[] = { HISTOGRAM_BOUNDS };
     int64_t total = 0;
-    buf_printf(out,
-        "# HELP %s From a request's head to its answer's last byte\n# TYPE %s histogram\n", name,
-        name);
-    for (int i = 0; i < DURATION_BUCKETS; i++) {
-        total += sum(p, offsetof(struct counters, durations) + (size_t)i * sizeof(int64_t));
-        if (i < DURATION_BUCKETS - 1) {
-            buf_printf(out, "%s_bucket{le=\"%g\"} %lld\n", name, (double)bounds[i] / 1e6,
-                (long long)total);
-        } else {
-            buf_printf(out, "%s_bucket{le=\"+Inf\"} %lld\n", name, (long long)total);
+    buf_printf(out, "# HELP paas_proxy_%s %s\n# TYPE paas_proxy_%s histogram\n", m->name, m->help,
+        m->name);
+    for (size_t i = 0; i < HISTOGRAM_BUCKETS; i++) {
+        char bound[24] = "+Inf";
+        total += sum(p, m->offset + offsetof(struct histogram, buckets) + i * sizeof(int64_t));
+        if (i < HISTOGRAM_BUCKETS - 1) {
+            snprintf(bound, sizeof bound, "%g", (double)bounds[i] / 1e6);
         }
+        buf_printf(out, "paas_proxy_%s_bucket{le=\"%s\"} %lld\n", m->name, bound, (long long)total);
     }
-    buf_printf(out, "%s_sum %.6f\n%s_count %lld\n", name,
-        (double)sum(p, offsetof(struct counters, duration_sum)) / 1e6, name, (long long)total);
+    buf_printf(out, "paas_proxy_%s_sum %.6f\npaas_proxy_%s_count %lld\n", m->name,
+        (double)sum(p, m->offset + offsetof(struct histogram, sum)) / 1e6, m->name,
+        (long long)total);
 }
 
 static void write_metrics(struct status *s, struct buf *out) {
@@ -78,7 +86,9 @@ static void write_metrics(struct status *s, struct buf *out) {
             m->name, m->help, m->name, m->kind == COUNTER ? "counter" : "gauge", m->name,
             (long long)sum(p, m->offset));
     }
-    write_durations(p, out);
+    for (size_t i = 0; i < sizeof histograms / sizeof histograms[0]; i++) {
+        write_histogram(p, &histograms[i], out);
+    }
     fleet_metrics(s->options.fleet, out);
     buf_printf(out,
         "# HELP paas_proxy_slow_turns_total Turns of the control loop over %d ms\n"

@@ -106,6 +106,10 @@ static void open_mail(struct proxy_worker *w, struct mail *m) {
     case MAIL_APP:
         apps_apply(w, m->rows);
         break;
+    case MAIL_ROOM:
+        room_offered(w, &m->offer);
+        app_rows_unref(m->offer.rows);
+        break;
     case MAIL_KNOWN:
         w->rows_known = true;
         break;
@@ -224,7 +228,9 @@ int worker_init(struct proxy_worker *w, struct proxy *proxy, unsigned index, str
     wheel_timer_init(&w->drain_timer, on_drain_idle);
     w->client_max = proxy_client_max(proxy);
     w->addresses = addresses_create();
-    if (!w->addresses || getrandom(&w->random, sizeof w->random, 0) != sizeof w->random ||
+    w->lanes = calloc(1, sizeof *w->lanes);
+    if (!w->addresses || !w->lanes ||
+        getrandom(&w->random, sizeof w->random, 0) != sizeof w->random ||
         getrandom(&w->id_prefix, sizeof w->id_prefix, 0) != sizeof w->id_prefix) {
         return err_no_memory(err);
     }
@@ -263,6 +269,8 @@ static void free_mail(struct proxy_worker *w) {
             route_table_unref(m->routes);
         } else if (m->kind == MAIL_APP) {
             app_rows_unref(m->rows);
+        } else if (m->kind == MAIL_ROOM) {
+            app_rows_unref(m->offer.rows);
         }
         free(m);
     }
@@ -281,6 +289,7 @@ void worker_finish(struct proxy_worker *w) {
     free_spares(w);
     memory_finish(&w->memory);
     addresses_destroy(w->addresses);
+    free(w->lanes);
     route_table_unref(w->routes);
     free(w->listeners);
     uv_mutex_destroy(&w->mail_lock);

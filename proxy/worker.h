@@ -16,6 +16,7 @@
 #include "flow.h"
 #include "counters.h"
 #include "listener.h"
+#include "room.h"
 #include "route_table.h"
 
 struct client;
@@ -25,6 +26,7 @@ struct upstream;
 enum mail_kind {
     MAIL_ROUTES, /* a table; the worker gets a reference */
     MAIL_APP,    /* rows of one app; the worker gets a reference */
+    MAIL_ROOM,   /* a place at an instance; the worker gets a reference of its rows */
     MAIL_KNOWN,  /* the agent's rows were once whole */
     MAIL_ACCEPT, /* begin to accept */
     MAIL_SYNC,   /* tell the control thread that all mail up to `serial` is in force */
@@ -38,6 +40,7 @@ struct mail {
     union {
         struct route_table *routes;
         struct app_rows *rows;
+        struct room_offer offer;
         uint64_t serial;
     };
 };
@@ -65,6 +68,7 @@ struct proxy_worker {
 
     struct route_table *routes; /* NULL before the first one */
     struct apps apps;
+    struct queue_lanes *lanes; /* of all apps' queues */
     bool rows_known;
 
     struct list clients;      /* all */

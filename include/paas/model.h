@@ -245,7 +245,7 @@ struct exec_output {
     X(HELLO, "hello")       /* first line of each side; agent: generation of the rows */           \
     X(INSTANCE, "instance") /* id app process release address port state: a whole row */           \
     X(GONE, "gone")         /* id */                                                               \
-    X(APP, "app")           /* app process can_grow reason starting */                             \
+    X(APP, "app")           /* app process can_grow reason starting concurrency */                 \
     X(APP_GONE, "app-gone") /* app process */                                                      \
     X(SYNC, "sync")         /* revision: after the whole rows, and after each change to ack */     \
     /* proxy to agent */                                                                           \
@@ -272,6 +272,7 @@ struct local_message {
     bool can_grow;
     char reason[64]; /* why not: "ceiling", "full", "failing: …" */
     int64_t starting;
+    int64_t concurrency; /* most requests at an instance at once; 0: as many as come */
     int64_t term, revision;
     int64_t in_flight, held, oldest_ms;
     int64_t requests; /* since the proxy's start */

@@ -67,10 +67,17 @@ int dial_unix(const char *path) {
 }
 
 int rig_dial(struct rig *r) {
+    return rig_dial_from(r, "127.0.0.1");
+}
+
+int rig_dial_from(struct rig *r, const char *address) {
     struct sockaddr_in a = { .sin_family = AF_INET,
         .sin_port = htons((uint16_t)r->port),
         .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    struct sockaddr_in own = { .sin_family = AF_INET };
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(inet_pton(AF_INET, address, &own.sin_addr), 1);
+    assert_int_equal(bind(fd, (struct sockaddr *)&own, sizeof own), 0);
     assert_int_equal(connect(fd, (struct sockaddr *)&a, sizeof a), 0);
     return fd;
 }

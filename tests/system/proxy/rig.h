@@ -70,8 +70,9 @@ int place_accept(struct place *p);
 /* True when no connection comes for `ms`. */
 bool place_is_quiet(struct place *p, int ms);
 
-/* Connects to the proxy. */
+/* Connects to the proxy; as a client at another address of this host. */
 int rig_dial(struct rig *r);
+int rig_dial_from(struct rig *r, const char *address);
 /* Connects to a Unix socket. */
 int dial_unix(const char *path);
 void put(int fd, const char *text);
