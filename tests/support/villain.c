@@ -8,6 +8,7 @@
  *
  *     /exit/CODE      ends with the status
  *     /close          closes its listener and lives on
+ *     /slow/MS        answers after so long
  *     /hang           answers nobody any more
  *     /memory /forks  uses one thing up
  *     /disk           fills /tmp, says how far it came, and serves on
@@ -189,6 +190,10 @@ static void serve_one(struct villain *v, int client) {
     }
     sscanf(request, "%*s %255s", path);
     bool health = strcmp(path, "/healthz") == 0;
+    long ms = 0;
+    if (sscanf(path, "/slow/%ld", &ms) == 1) {
+        usleep((useconds_t)ms * 1000);
+    }
     snprintf(body, sizeof body, "villain from %s\n", v->slot);
     say(client, health && v->sick ? 500 : 200, health && v->sick ? "sick\n" : body);
     shutdown(client, SHUT_WR);
