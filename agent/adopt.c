@@ -8,6 +8,7 @@
 #include <paas/log.h>
 #include <paas/str.h>
 
+#include "launch.h"
 #include "record.h"
 
 /* What the newest of a slot's instances says of it. */
@@ -83,7 +84,9 @@ static void adopt_or_remove(void *data, const char *id) {
     struct fleet *f = data;
     struct err err;
     if (adopt_one(f, id, &err) < 0) {
-        log_warn("sweeping %s: %s", id, err.text);
+        if (err.code != ERR_NOT_FOUND) { /* without a record it never ran */
+            log_warn("sweeping %s: %s", id, err.text);
+        }
         record_remove(f->host.directory_fd, id, NULL);
     }
 }

@@ -82,6 +82,9 @@ void fleet_grant(struct fleet *f, const struct grant *rows, size_t count) {
             log_error("a grant for %s: %s", row->app, err.text);
             continue;
         }
+        if (strcmp(g->grant.config, row->config) != 0) {
+            pool_want(f->host.pool, g->grant.config, g->process, false);
+        }
         replace_namesake(f, g, row->config);
         if (row->attempt != g->grant.attempt) {
             /* Somebody asked anew: what failed before counts no more. */
@@ -134,6 +137,11 @@ struct fleet *fleet_create(const struct fleet_options *options, struct err *err)
     f->host.changed = on_instance_changed;
     f->host.ended = on_instance_ended;
     f->host.gone = on_instance_gone;
+    f->host.pool = pool_create(&f->host, options->configs, err);
+    if (!f->host.pool) {
+        free(f);
+        return NULL;
+    }
     map_init(&f->groups);
     f->converger.data = f->back_off.data = f->tick.data = f;
     uv_idle_init(f->host.loop, &f->converger);
@@ -155,6 +163,7 @@ void fleet_close(struct fleet *f) {
     if (!f) {
         return;
     }
+    pool_close(f->host.pool);
     MAP_FOREACH (e, &f->groups) {
         group_free(e->value);
     }

@@ -159,6 +159,7 @@ static void converge_group(struct group *g, msec now) {
         .blocked = blocked,
         .blocked_count = g->slot_count,
     };
+    pool_want(g->fleet->host.pool, g->grant.config, g->process, release != NULL);
     size_t count = converge(&in, actions);
     for (size_t n = 0; n < count; n++) {
         switch (actions[n].kind) {
@@ -181,6 +182,18 @@ static void converge_group(struct group *g, msec now) {
         }
     }
     group_tell(g, false);
+}
+
+/* Each instance has a slot of the host's, and so has a sandbox that was made ahead. */
+static void limit_pool(struct fleet *f) {
+    size_t instances = POOL_SPARE_SLOTS;
+    MAP_FOREACH (e, &f->groups) {
+        const struct group *g = e->value;
+        LIST_FOREACH (item, &g->instances) {
+            instances += LIST_ITEM(item, struct agent_instance, link)->phase != PHASE_ENDED;
+        }
+    }
+    pool_limit(f->host.pool, instances < INSTANCES_PER_NODE ? INSTANCES_PER_NODE - instances : 0);
 }
 
 /* Forgets a group that nobody grants and of which nothing is left to tell. */
@@ -257,5 +270,6 @@ void fleet_on_converge(uv_idle_t *idle) {
         }
     }
     fleet_sync_rows(f);
+    limit_pool(f);
     set_back_off(f, now);
 }

@@ -71,8 +71,6 @@ void fleet_wake(struct fleet *f);
 int64_t group_starting(const struct group *g);
 int64_t group_serving(const struct group *g);
 struct agent_instance *fleet_find_id(struct fleet *f, const char *id);
-/* The process type `name` of a release (NULL is allowed), or NULL. */
-const struct process_spec *release_process(const struct release_config *release, const char *name);
 
 /* --- fleet_rows.c ----------------------------------------------------------------------------- */
 

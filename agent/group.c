@@ -88,16 +88,6 @@ int64_t group_serving(const struct group *g) {
     return serving;
 }
 
-const struct process_spec *release_process(const struct release_config *release, const char *name) {
-    const struct process_spec *specs = release ? release->processes.items : NULL;
-    for (size_t n = 0; release && n < release->processes.count; n++) {
-        if (strcmp(specs[n].name, name) == 0) {
-            return &specs[n];
-        }
-    }
-    return NULL;
-}
-
 struct agent_instance *fleet_find_id(struct fleet *f, const char *id) {
     MAP_FOREACH (e, &f->groups) {
         struct group *g = e->value;

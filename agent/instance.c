@@ -81,6 +81,8 @@ static void on_timer(uv_timer_t *timer) {
         instance_destroy(i);
         return;
     case PHASE_SPAWN:
+        instance_launch_ahead(i);
+        return;
     case PHASE_SERVE:
     case PHASE_FROZEN:
     case PHASE_ENDED:
@@ -102,7 +104,7 @@ static struct agent_instance *instance_new(
     i->attempt = spec->attempt;
     i->spec = spec->process;
     i->release = spec->release;
-    i->pidfd = -1;
+    i->pidfd = i->ahead.pidfd = i->ahead.start = -1;
     str_copy(i->config, sizeof i->config, spec->config);
     i->listens = spec->process && launch_listens(spec->process);
     i->port = spec->process ? launch_port(spec->process) : 0;
@@ -124,6 +126,10 @@ struct agent_instance *instance_create(
         return NULL;
     }
     struct instance *row = &i->row;
+    bool is_made = pool_take(host->pool, spec->config, spec->process->name, &i->ahead);
+    if (is_made) {
+        memcpy(id, i->ahead.id, sizeof id); /* as its cgroup and its host name have it */
+    }
     json_defaults(&instance_json, row);
     memcpy(row->id, id, sizeof id);
     snprintf(row->slot, sizeof row->slot, "%s.%d", spec->process->name, spec->number);
@@ -137,7 +143,7 @@ struct agent_instance *instance_create(
         row->last_exit = *spec->last_exit;
     }
     i->decided = clock_msec();
-    i->phase = PHASE_IMAGE;
+    i->phase = is_made ? PHASE_SPAWN : PHASE_IMAGE;
     instance_set_timer(i, 0);
     return i;
 }

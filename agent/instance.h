@@ -29,6 +29,7 @@
 #include <paas/sandbox.h>
 
 #include "init_link.h"
+#include "pool.h"
 #include "spawner_link.h"
 
 struct agent_instance;
@@ -51,6 +52,7 @@ enum instance_phase {
 struct instance_host {
     uv_loop_t *loop;
     struct spawner_link *spawner;
+    struct pool *pool;
     struct image_store *images;
     const struct sandbox_cgroups *cgroups;
     const char *directory; /* RUN/agent/instances */
@@ -97,6 +99,7 @@ struct agent_instance {
     pid_t init_pid;
     uint64_t start_time;
     int pidfd;
+    struct pool_sandbox ahead; /* in SPAWN, where it was made ahead; else without descriptors */
     struct image_pull *pull;
     struct init_link *init;
     struct health_monitor *health;

@@ -21,6 +21,9 @@ void instance_on_handle_closed(uv_handle_t *handle);
 /* Looks for the layers, waits for those that are missing, asks the spawner. */
 void instance_begin(struct agent_instance *i);
 
+/* Has the sandbox that was made ahead run it. */
+void instance_launch_ahead(struct agent_instance *i);
+
 /* Watches the process of i->pidfd, opens the link to its paas-init. */
 int instance_watch(struct agent_instance *i, struct err *err);
 /* Stops watching; what is left is the row. */

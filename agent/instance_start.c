@@ -1,7 +1,8 @@
 /* From the decision to start to a process. SPDX-License-Identifier: Apache-2.0
  *
- * instance_begin() looks for the layers, or waits for the pull; spawn() writes the record and asks
- * the spawner; on_spawned() has the process watched.
+ * Where a sandbox was made ahead, instance_launch_ahead() tells its paas-init what to run. Else
+ * instance_begin() looks for the layers, or waits for the pull; spawn() asks the spawner. Either
+ * way begin_to_run() writes the record and has the process watched.
  */
 #include "instance_parts.h"
 
@@ -10,24 +11,13 @@
 #include <string.h>
 
 #include <paas/file.h>
-#include <paas/str.h>
 
 #include "launch.h"
 #include "record.h"
 
-static void on_spawned(
-    void *data, const struct spawner_answer *answer, int *fds, const struct err *failed) {
-    struct agent_instance *i = data;
+/* There is a process: `init_pid`, `start_time` and `pidfd` say which. */
+static void begin_to_run(struct agent_instance *i, struct in_addr address) {
     struct err err;
-    if (failed->code != ERR_OK) {
-        instance_give_up(i, END_START, failed->text);
-        return;
-    }
-    i->init_pid = answer->pid;
-    i->pidfd = fds[0];
-    fds[0] = -1;
-    i->start_time = answer->start_time;
-    struct in_addr address = { .s_addr = answer->address };
     inet_ntop(AF_INET, &address, i->row.address, sizeof i->row.address);
     i->phase = PHASE_START;
     instance_record(i);
@@ -44,31 +34,42 @@ static void on_spawned(
     instance_tell(i);
 }
 
-static int fill_spec(const struct agent_instance *i, struct sandbox_spec *spec, struct err *err) {
-    const struct process_spec *p = i->spec;
-    size_t layers;
-    sandbox_spec_init(spec);
-    str_copy(spec->id, sizeof spec->id, i->row.id);
-    snprintf(spec->hostname, sizeof spec->hostname, "%.40s-%s", i->row.app, i->row.id);
-    spec->stack = i->release->stack == STACK_HOST ? SANDBOX_HOST : SANDBOX_IMAGE;
-    spec->cpu_milli = (uint32_t)p->cpus;
-    spec->pids_max = (uint32_t)p->pids;
-    spec->files_max = (uint32_t)p->files;
-    spec->memory_bytes = (uint64_t)p->memory;
-    spec->rootfs_bytes = (uint64_t)p->disk;
-    spec->n_resolvers = i->host->resolver_count;
-    memcpy(spec->resolvers, i->host->resolvers, sizeof spec->resolvers);
-    if (image_layer_names(
-            i->host->images, i->release, SANDBOX_LAYERS_MAX, spec->layers, &layers, err) < 0) {
-        return -1;
+static void on_spawned(
+    void *data, const struct spawner_answer *answer, int *fds, const struct err *failed) {
+    struct agent_instance *i = data;
+    if (failed->code != ERR_OK) {
+        instance_give_up(i, END_START, failed->text);
+        return;
     }
-    spec->n_layers = (uint32_t)layers;
-    return 0;
+    i->init_pid = answer->pid;
+    i->pidfd = fds[0];
+    fds[0] = -1;
+    i->start_time = answer->start_time;
+    begin_to_run(i, (struct in_addr){ .s_addr = answer->address });
+}
+
+void instance_launch_ahead(struct agent_instance *i) {
+    struct err err;
+    CLEANUP_FD int block = launch_block(i->release, i->spec, &i->row, &err);
+    bool told = i->reason == END_NONE && block >= 0 && pool_launch(&i->ahead, block, &err) == 0;
+    if (!told) {
+        if (i->reason == END_NONE) {
+            instance_set_end(i, END_START, "%s", err.text);
+        }
+        i->row.last_exit = (struct last_exit){ .code = -1 };
+        instance_conclude(i, true); /* it closes the socket, and paas-init leaves */
+        return;
+    }
+    i->init_pid = i->ahead.init_pid;
+    i->start_time = i->ahead.start_time;
+    i->pidfd = i->ahead.pidfd;
+    i->ahead.pidfd = -1;
+    begin_to_run(i, i->ahead.address);
 }
 
 static int spawn_with(struct agent_instance *i, int block, struct err *err) {
     struct spawner_request request = { .operation = SPAWNER_START };
-    if (fill_spec(i, &request.start, err) < 0) {
+    if (launch_sandbox(i->host, i->release, i->spec, i->row.id, &request.start, err) < 0) {
         return -1;
     }
     CLEANUP_FD int directory = record_make(i->host->directory_fd, i->row.id, err);

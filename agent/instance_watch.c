@@ -179,6 +179,8 @@ void instance_unwatch(struct agent_instance *i) {
     i->health = NULL;
     init_link_close(i->init);
     i->init = NULL;
+    file_close(&i->ahead.start);
+    file_close(&i->ahead.pidfd);
     if (i->pidfd >= 0) {
         uv_poll_stop(&i->ended_poll);
         uv_close((uv_handle_t *)&i->ended_poll, instance_on_handle_closed);

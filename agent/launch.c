@@ -6,11 +6,24 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <paas/image.h>
+#include <paas/str.h>
 #include <paas/wire.h>
 
+#include "instance.h"
 #include "start_block.h"
 
 #define PATH_DEFAULT "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+const struct process_spec *release_process(const struct release_config *release, const char *name) {
+    const struct process_spec *specs = release ? release->processes.items : NULL;
+    for (size_t n = 0; release && n < release->processes.count; n++) {
+        if (strcmp(specs[n].name, name) == 0) {
+            return &specs[n];
+        }
+    }
+    return NULL;
+}
 
 bool launch_listens(const struct process_spec *process) {
     return process->port > 0 || strcmp(process->name, "web") == 0;
@@ -88,6 +101,29 @@ static const char *working_dir(const struct release_config *release) {
         return release->working_dir;
     }
     return release->stack == STACK_IMAGE ? "/" : "/app";
+}
+
+int launch_sandbox(const struct instance_host *host, const struct release_config *release,
+    const struct process_spec *process, const char *id, struct sandbox_spec *spec,
+    struct err *err) {
+    size_t layers;
+    sandbox_spec_init(spec);
+    str_copy(spec->id, sizeof spec->id, id);
+    snprintf(spec->hostname, sizeof spec->hostname, "%.40s-%s", release->app, id);
+    spec->stack = release->stack == STACK_HOST ? SANDBOX_HOST : SANDBOX_IMAGE;
+    spec->cpu_milli = (uint32_t)process->cpus;
+    spec->pids_max = (uint32_t)process->pids;
+    spec->files_max = (uint32_t)process->files;
+    spec->memory_bytes = (uint64_t)process->memory;
+    spec->rootfs_bytes = (uint64_t)process->disk;
+    spec->n_resolvers = host->resolver_count;
+    memcpy(spec->resolvers, host->resolvers, sizeof spec->resolvers);
+    if (image_layer_names(host->images, release, SANDBOX_LAYERS_MAX, spec->layers, &layers, err) <
+        0) {
+        return -1;
+    }
+    spec->n_layers = (uint32_t)layers;
+    return 0;
 }
 
 int launch_exec_block(const struct release_config *release, const struct process_spec *process,

@@ -43,7 +43,10 @@ enum {
 
 /* Descriptors of paas-init. 0, 1 and 2 are /dev/null of the instance's own /dev. */
 enum init_fd {
-    INIT_FD_START = 3, /* sealed memfd (write, shrink, grow): struct init_start and its strings */
+    INIT_FD_START = 3, /* sealed memfd (write, shrink, grow): struct init_start and its strings; or
+                        * an AF_UNIX SOCK_SEQPACKET socket that brings it: one byte and the
+                        * descriptor. Till then nothing of an app runs, and when the other end
+                        * closes first, paas-init ends without a trace */
     INIT_FD_EXIT,      /* file `exit`, empty, read-write */
     INIT_FD_LOG0,      /* file `log.0`, empty, read-write */
     INIT_FD_LOG1,      /* file `log.1`, empty, read-write */

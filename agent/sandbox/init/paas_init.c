@@ -70,6 +70,7 @@ static void remember(struct init *init) {
 static int start_app(struct init *init, struct failure *failure) {
     struct user user;
     if (guard_early(failure) < 0 || take_descriptors(init, failure) < 0 ||
+        start_await(INIT_FD_START, failure) < 0 ||
         start_read(&init->start, INIT_FD_START, failure) < 0) {
         return -1;
     }

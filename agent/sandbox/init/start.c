@@ -10,7 +10,9 @@
 #include <stdbool.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 enum {
     SIGNAL_MAX = 64,
@@ -81,6 +83,52 @@ static int split_strings(struct start *start, struct failure *failure) {
     if (!start->argv[0][0]) {
         return refuse(failure, EINVAL, "no command");
     }
+    return 0;
+}
+
+/* The descriptor in a message of one byte, or -1. */
+static int passed_descriptor(struct msghdr *message) {
+    const struct cmsghdr *c = CMSG_FIRSTHDR(message);
+    int fd = -1;
+    if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS &&
+        c->cmsg_len == CMSG_LEN(sizeof fd)) {
+        memcpy(&fd, CMSG_DATA(c), sizeof fd);
+    }
+    return fd;
+}
+
+int start_await(int fd, struct failure *failure) {
+    struct stat st;
+    if (fstat(fd, &st) < 0) {
+        return refuse(failure, errno, "descriptor");
+    }
+    if (!S_ISSOCK(st.st_mode)) {
+        return 0;
+    }
+    char byte;
+    union {
+        struct cmsghdr header;
+        char space[CMSG_SPACE(sizeof(int))];
+    } control;
+    struct iovec io = { &byte, sizeof byte };
+    struct msghdr message = {
+        .msg_iov = &io, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control
+    };
+    ssize_t n;
+    do {
+        n = recvmsg(fd, &message, MSG_CMSG_CLOEXEC);
+    } while (n < 0 && errno == EINTR);
+    if (n <= 0) {
+        _exit(0); /* made ahead, and not needed */
+    }
+    int block = passed_descriptor(&message);
+    if (block < 0) {
+        return refuse(failure, EPROTO, "no descriptor");
+    }
+    if (dup3(block, fd, O_CLOEXEC) < 0) {
+        return refuse(failure, errno, "descriptor");
+    }
+    close(block);
     return 0;
 }
 

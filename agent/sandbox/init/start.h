@@ -19,6 +19,9 @@ struct start {
     const char *user;
 };
 
+/* Where descriptor `fd` is a socket, waits for the memfd that it brings and puts it in its place;
+ * ends the process when the other end closes instead. -1 with *failure when what comes is none. */
+int start_await(int fd, struct failure *failure);
 /* Maps the sealed memfd `fd` and checks all of it. -1 with *failure filled when it isn't a start
  * block, isn't sealed, or a value is out of range. */
 int start_read(struct start *start, int fd, struct failure *failure);

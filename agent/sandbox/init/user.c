@@ -249,13 +249,15 @@ static void helper(const struct wanted *wanted, int answer_fd) {
 
 /* ---- in paas-init ------------------------------------------------------------------------- */
 
+/* 0, or an errno value: ECHILD when the helper ended without an answer. */
 static int wait_answer(int fd, struct answer *answer) {
     struct pollfd p = { .fd = fd, .events = POLLIN };
-    if (poll(&p, 1, USER_WAIT_MS) != 1) {
-        return -1;
+    int ready = poll(&p, 1, USER_WAIT_MS);
+    if (ready != 1) {
+        return ready == 0 ? ETIMEDOUT : errno;
     }
     ssize_t n = read(fd, answer, sizeof *answer); /* shorter than PIPE_BUF: one piece */
-    return n == (ssize_t)sizeof *answer ? 0 : -1;
+    return n == (ssize_t)sizeof *answer ? 0 : ECHILD;
 }
 
 /* The helper read hostile files: only what is in range passes. */
@@ -272,18 +274,22 @@ static bool plausible(const struct user *user) {
     return user->home[0] == '\0' || user->home[0] == '/';
 }
 
+/* 0, or an errno value. */
 static int ask_helper(const struct wanted *wanted, struct answer *answer) {
     int pipe_fds[2];
     if (pipe2(pipe_fds, O_CLOEXEC) < 0) {
-        return -1;
+        return errno;
     }
     pid_t pid = fork();
     if (pid == 0) {
         helper(wanted, pipe_fds[1]);
         _exit(1);
     }
+    int result = pid < 0 ? errno : 0;
     close(pipe_fds[1]);
-    int result = pid < 0 ? -1 : wait_answer(pipe_fds[0], answer);
+    if (pid > 0) {
+        result = wait_answer(pipe_fds[0], answer);
+    }
     close(pipe_fds[0]);
     if (pid > 0) {
         kill(pid, SIGKILL);
@@ -313,8 +319,9 @@ int user_resolve(
         return 0;
     }
     struct answer answer = { 0 };
-    if (ask_helper(&wanted, &answer) < 0) {
-        return failure_set(failure, INIT_STAGE_USER, ETIMEDOUT, text);
+    int sys = ask_helper(&wanted, &answer);
+    if (sys) {
+        return failure_set(failure, INIT_STAGE_USER, sys, text);
     }
     if (answer.sys || !plausible(&answer.user)) {
         return failure_set(failure, INIT_STAGE_USER, ENOENT, text);

@@ -3,6 +3,7 @@
 #include "box.h"
 
 #include "logs.h"
+#include "spawner_wire.h"
 #include "start_block.h"
 
 #include <paas/clock.h>
@@ -35,8 +36,17 @@ struct scene {
     const char *argv[8];
 };
 
-static void start(struct scene *scene, const char *command, ...) {
+static void make_block(struct scene *scene) {
     struct err err;
+    scene->block.argv = scene->argv;
+    scene->block.env = scene->block.env ? scene->block.env : test_env;
+    scene->options.start_fd = start_block_make(&scene->block, &err);
+    if (scene->options.start_fd < 0) {
+        fail_msg("%s", err.text);
+    }
+}
+
+static void start(struct scene *scene, const char *command, ...) {
     va_list args;
     va_start(args, command);
     scene->argv[0] = scene->argv[0] ? scene->argv[0] : "/app/init_app";
@@ -48,12 +58,7 @@ static void start(struct scene *scene, const char *command, ...) {
         }
     }
     va_end(args);
-    scene->block.argv = scene->argv;
-    scene->block.env = scene->block.env ? scene->block.env : test_env;
-    scene->options.start_fd = start_block_make(&scene->block, &err);
-    if (scene->options.start_fd < 0) {
-        fail_msg("%s", err.text);
-    }
+    make_block(scene);
     box_start(&scene->box, &scene->options);
     close(scene->options.start_fd);
 }
@@ -141,6 +146,52 @@ static void assert_contains(const char *text, const char *part) {
 }
 
 /* ---- ends --------------------------------------------------------------------------------- */
+
+/* Starts paas-init without a start block, which is to come over the socket that is returned. */
+static int start_ahead(struct scene *scene) {
+    int ends[2];
+    assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends), 0);
+    scene->options.start_fd = ends[1];
+    box_start(&scene->box, &scene->options);
+    close(ends[1]);
+    return ends[0];
+}
+
+static void block_may_come_later(void **state) {
+    struct scene *scene = *state;
+    int socket = start_ahead(scene);
+    assert_false(box_wait(&scene->box, 100));
+    assert_int_equal(box_app_processes(&scene->box), 0);
+    scene->argv[0] = "/app/init_app";
+    scene->argv[1] = "exit";
+    scene->argv[2] = "7";
+    make_block(scene);
+    assert_int_equal(spawner_send(socket, "", 1, &scene->options.start_fd, 1), 0);
+    close(scene->options.start_fd);
+    close(socket);
+    struct init_exit end = finish(scene);
+    assert_int_equal(end.end, INIT_END_EXITED);
+    assert_int_equal(end.code, 7);
+}
+
+static void without_a_block_it_leaves(void **state) {
+    struct scene *scene = *state;
+    int socket = start_ahead(scene);
+    assert_false(box_wait(&scene->box, 100));
+    close(socket);
+    assert_true(box_wait(&scene->box, WAIT_MS));
+    struct init_exit end;
+    assert_false(box_exit(&scene->box, &end) && end.end != INIT_END_NONE);
+}
+
+static void message_without_a_block_is_refused(void **state) {
+    struct scene *scene = *state;
+    int socket = start_ahead(scene);
+    assert_int_equal(write(socket, "x", 1), 1);
+    struct init_exit end = finish(scene);
+    assert_int_equal(end.end, INIT_END_INIT_ERROR);
+    close(socket);
+}
 
 static void exit_code_is_recorded(void **state) {
     struct scene *scene = *state;
@@ -709,6 +760,9 @@ int main(void) {
     }
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
+        TEST(block_may_come_later),
+        TEST(without_a_block_it_leaves),
+        TEST(message_without_a_block_is_refused),
         TEST(exit_code_is_recorded),
         TEST(signal_is_recorded),
         TEST(missing_command_is_named),
