@@ -46,12 +46,34 @@ int guard_capabilities(uint32_t keep) {
     BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_##name, 0, 1),                                         \
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)
 
+/* Loads the number of a call of this machine's own kind. */
+#define LOAD_NUMBER                                                                                \
+    BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch)),                       \
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (unsigned)ARCHITECTURE, 1, 0),                         \
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),                                       \
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr))
+
+static int install(const struct sock_filter *code, size_t count) {
+    struct sock_fprog program = { .len = (unsigned short)count,
+        .filter = (struct sock_filter *)code };
+    return (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program);
+}
+
+int guard_reader(void) {
+    /* Not the kernel's own strict mode: whoever has a filter already can't enter that. */
+    static const struct sock_filter code[] = {
+        LOAD_NUMBER,
+        ALLOW(read),
+        ALLOW(write),
+        ALLOW(exit),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
+    };
+    return install(code, sizeof code / sizeof *code);
+}
+
 int guard_late(struct failure *failure) {
     static const struct sock_filter code[] = {
-        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch)),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (unsigned)ARCHITECTURE, 1, 0),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
-        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        LOAD_NUMBER,
         ALLOW(ppoll),
         ALLOW(read),
         ALLOW(pwrite64),
@@ -75,12 +97,10 @@ int guard_late(struct failure *failure) {
         ALLOW(restart_syscall),
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
     };
-    struct sock_fprog program = { .len = sizeof code / sizeof *code,
-        .filter = (struct sock_filter *)code };
     if (guard_capabilities(1u << CAP_KILL) < 0) {
         return failure_set(failure, INIT_STAGE_PRIVILEGES, errno, "capabilities");
     }
-    if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) < 0) {
+    if (install(code, sizeof code / sizeof *code) < 0) {
         return failure_set(failure, INIT_STAGE_PRIVILEGES, errno, "own filter");
     }
     return 0;

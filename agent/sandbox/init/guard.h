@@ -12,6 +12,9 @@ int guard_early(struct failure *failure);
 /* The calling process's effective and permitted capabilities become `keep` (bits); inheritable and
  * ambient ones go. 0, or -1 with errno. */
 int guard_capabilities(uint32_t keep);
+/* For a helper that reads hostile files: read, write and exit from now on, and death for any other
+ * call. 0, or -1 with errno. */
+int guard_reader(void);
 /* When the app has its process: CAP_KILL alone, and a filter of exactly the calls that the loop
  * makes; others get EPERM. */
 int guard_late(struct failure *failure);
