@@ -5,7 +5,7 @@
  * two are `struct wait`. Every pull ends in on_idle(), from the loop, never inside the call that
  * decided it.
  */
-#include <paas/image.h>
+#include "image_parts.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -22,27 +22,6 @@
 #include <paas/map.h>
 #include <paas/str.h>
 #include <paas/unpack.h>
-
-#include "collect.h"
-#include "layer.h"
-
-struct image_store {
-    struct image_options options;
-    int layers_fd;
-    struct http_client *client;
-    struct layer_host host;
-    struct list layers; /* struct layer: all that are on their way */
-    size_t fetching;    /* of them with a helper */
-    struct list pulls;  /* struct image_pull that wait */
-    struct list ended;  /* struct image_pull whose end is to be told */
-    uv_idle_t idle;     /* runs while some are */
-    struct map used;    /* hex -> when it was last asked for, as a count of questions */
-    uintptr_t questions;
-    unsigned handles; /* that still close */
-    bool closing;
-    void (*closed)(void *data);
-    void *closed_data;
-};
 
 struct wait {
     struct list link; /* of the layer */
@@ -209,32 +188,17 @@ static struct layer *find_layer(const struct image_store *s, const char *hex) {
     return NULL;
 }
 
-static bool is_here(const struct image_store *s, const char *hex) {
-    struct stat st;
-    return fstatat(s->layers_fd, hex, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode);
-}
-
 void image_unpacked(struct image_store *s, const char *hex, const struct err *err) {
     struct layer *l = s ? find_layer(s, hex) : NULL;
     if (l && l->state != LAYER_QUEUED) {
+        if (err->code == ERR_OK) {
+            image_came(s, hex);
+        }
         layer_unpacked(l, err);
     }
 }
 
 /* ---- pulls ---- */
-
-static int check_config(const struct release_config *config, struct err *err) {
-    if (config->layers.count != config->blobs.count || config->layers.count > LAYERS_PER_IMAGE) {
-        return err_set(err, ERR_BAD_IMAGE, "a release with %zu layers and %zu blobs",
-            config->layers.count, config->blobs.count);
-    }
-    for (size_t i = 0; i < config->layers.count; i++) {
-        if (!str_is_digest(config->layers.items[i]) || !str_is_digest(config->blobs.items[i])) {
-            return err_set(err, ERR_BAD_IMAGE, "layer %zu has no valid digest", i);
-        }
-    }
-    return str_is_name(config->app) ? 0 : err_set(err, ERR_BAD_IMAGE, "an app without a name");
-}
 
 static bool waits_for(const struct image_pull *p, const struct layer *l) {
     for (size_t i = 0; i < p->wait_count; i++) {
@@ -249,7 +213,7 @@ static bool waits_for(const struct image_pull *p, const struct layer *l) {
 static int want_layer(struct image_pull *p, const struct release_config *config, size_t i) {
     struct image_store *s = p->store;
     const char *hex = digest_hex(config->layers.items[i]);
-    if (is_here(s, hex)) {
+    if (image_is_here(s, hex)) {
         return 0;
     }
     struct layer *l = find_layer(s, hex);
@@ -271,7 +235,7 @@ static int want_layer(struct image_pull *p, const struct release_config *config,
 
 struct image_pull *image_pull(struct image_store *s, const struct release_config *config,
     const struct image_events *events, void *data, struct err *err) {
-    if (check_config(config, err) < 0) {
+    if (image_check_config(config, err) < 0) {
         return NULL;
     }
     struct image_pull *p = calloc(1, sizeof *p + config->layers.count * sizeof p->waits[0]);
@@ -305,114 +269,6 @@ void image_pull_cancel(struct image_pull *p) {
     }
 }
 
-/* ---- what to mount ---- */
-
-static bool stands_later(const struct release_config *config, size_t i) {
-    for (size_t j = i + 1; j < config->layers.count; j++) {
-        if (strcmp(config->layers.items[i], config->layers.items[j]) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static int add_name(
-    const char *hex, size_t max, char (*names)[DIGEST_HEX_LENGTH], size_t *count, struct err *err) {
-    if (*count == max) {
-        return err_set(err, ERR_TOO_LARGE, "the image needs more than %zu directories", max);
-    }
-    memcpy(names[(*count)++], hex, DIGEST_HEX_LENGTH);
-    return 0;
-}
-
-/* A mark of unpack.c: the layer hides all that lies below it. */
-static bool hides_all(const struct image_store *s, const char *hidden) {
-    char path[DIGEST_HEX_SIZE + sizeof "/.wh..wh..opq"];
-    struct stat st;
-    strcpy(path, hidden);
-    strcat(path, "/.wh..wh..opq");
-    return fstatat(s->layers_fd, path, &st, AT_SYMLINK_NOFOLLOW) == 0;
-}
-
-int image_layer_names(struct image_store *s, const struct release_config *config, size_t max,
-    char (*names)[DIGEST_HEX_LENGTH], size_t *count, struct err *err) {
-    *count = 0;
-    if (check_config(config, err) < 0) {
-        return -1;
-    }
-    for (size_t i = 0; i < config->layers.count; i++) {
-        const char *hex = digest_hex(config->layers.items[i]);
-        char hidden[DIGEST_HEX_SIZE];
-        if (!is_here(s, hex)) {
-            return err_set(err, ERR_NOT_FOUND, "layer %.12s is not here", hex);
-        }
-        /* Without memory it only counts as older than it is. */
-        map_set(&s->used, hex, (void *)++s->questions);
-        /* The upper one of two equal layers says all that the lower one would; an overlay takes a
-         * directory only once. */
-        if (stands_later(config, i)) {
-            continue;
-        }
-        unpack_hidden_name(hex, hidden);
-        if (is_here(s, hidden)) {
-            *count = hides_all(s, hidden) ? 0 : *count;
-            if (add_name(hidden, max, names, count, err) < 0) {
-                return -1;
-            }
-        }
-        if (add_name(hex, max, names, count, err) < 0) {
-            return -1;
-        }
-    }
-    return 0;
-}
-
-/* ---- collecting ---- */
-
-void image_removed(struct image_store *s, const char *hex, const struct err *err) {
-    if (s && err->code != ERR_OK) {
-        log_warn("removing layer %.12s: %s", hex, err->text);
-    }
-}
-
-static int want(struct map *wanted, const char *hex) {
-    return map_set(wanted, hex, wanted);
-}
-
-static int want_all(const struct image_store *s, const struct release_config *const *keep,
-    size_t keep_count, struct map *wanted) {
-    for (size_t i = 0; i < keep_count; i++) {
-        for (size_t j = 0; j < keep[i]->layers.count; j++) {
-            if (want(wanted, digest_hex(keep[i]->layers.items[j])) < 0) {
-                return -1;
-            }
-        }
-    }
-    LIST_FOREACH (item, &s->layers) {
-        if (want(wanted, LIST_ITEM(item, struct layer, link)->hex) < 0) {
-            return -1;
-        }
-    }
-    return 0;
-}
-
-int image_store_collect(struct image_store *s, const struct release_config *const *keep,
-    size_t keep_count, size_t spare, struct err *err) {
-    struct strings unused = { 0 };
-    struct map wanted;
-    map_init(&wanted);
-    int result = want_all(s, keep, keep_count, &wanted) < 0
-                     ? err_no_memory(err)
-                     : collect_unused(s->layers_fd, &wanted, &s->used, spare, &unused, err);
-    for (size_t i = 0; result == 0 && i < unused.count; i++) {
-        map_remove(&s->used, unused.items[i]);
-        result = s->options.remove(s->options.ctx, unused.items[i], err);
-    }
-    strings_free(&unused);
-    map_free(&wanted);
-    return result;
-}
-
 /* ---- life ---- */
 
 static int start_unpack(void *ctx, const char *hex, int tar, struct err *err) {
@@ -432,6 +288,7 @@ int image_store_create(
     list_init(&s->pulls);
     list_init(&s->ended);
     map_init(&s->used);
+    map_init(&s->leaving);
     s->layers_fd = open(options->layers, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (s->layers_fd < 0) {
         /* Names can be looked at where they can't be listed. */
@@ -498,6 +355,7 @@ void image_store_close(struct image_store *s, void (*closed)(void *data), void *
     free_pulls(&s->pulls);
     free_pulls(&s->ended);
     map_free(&s->used);
+    map_free(&s->leaving);
     file_close(&s->layers_fd);
     s->handles = 2;
     http_client_close(s->client, on_client_closed, s);

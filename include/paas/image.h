@@ -25,6 +25,7 @@
 
 enum {
     IMAGE_FETCHES = 3, /* layers at once: one unpacks, one arrives, one waits for the disk */
+    IMAGE_REMOVES = 1, /* layers at once: nobody waits for them */
 };
 
 struct image_store;
@@ -75,7 +76,9 @@ int image_layer_names(struct image_store *s, const struct release_config *config
     char (*names)[DIGEST_HEX_LENGTH], size_t *count, struct err *err);
 
 /* Starts to remove layers that no config among `keep` names and no pull waits for, but for the
- * `spare` ones that were used last. Lists the directory of layers: call it when idle. */
+ * `spare` ones that were used last; IMAGE_REMOVES at most, so call it again after image_removed().
+ * A layer that leaves is not here any more: who wants it pulls it anew. Lists the directory of
+ * layers: call it when idle. */
 int image_store_collect(struct image_store *s, const struct release_config *const *keep,
     size_t keep_count, size_t spare, struct err *err);
 

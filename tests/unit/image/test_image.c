@@ -178,7 +178,12 @@ static int start_unpack(void *ctx, const char *hex, int tar, struct err *err) {
 
 static int start_remove(void *ctx, const char *hex, struct err *err) {
     struct fixture *f = ctx;
+    char aside[100], hidden[DIGEST_HEX_SIZE];
     (void)err;
+    snprintf(aside, sizeof aside, "%s.%zu", hex, f->removed.count);
+    assert_int_equal(renameat(f->layers_fd, hex, f->layers_fd, aside), 0);
+    unpack_hidden_name(hex, hidden);
+    file_remove_tree(f->layers_fd, hidden, NULL);
     return strings_add(&f->removed, hex);
 }
 
@@ -461,27 +466,87 @@ static void test_configs_that_are_none(void **state) {
     release_free(&config);
 }
 
+/* Collects all that `keep` leaves, as the spawner removes one after the other. */
+static void collect(struct fixture *f, const char *keep, size_t spare) {
+    static const struct err ok = { .code = ERR_OK };
+    struct release_config config = release(f, keep);
+    const struct release_config *kept[] = { &config };
+    size_t before;
+    struct err err;
+    do {
+        before = f->removed.count;
+        assert_int_equal(image_store_collect(f->store, kept, 1, spare, &err), 0);
+        assert_in_range(f->removed.count, before, before + IMAGE_REMOVES);
+        for (size_t i = before; i < f->removed.count; i++) {
+            image_removed(f->store, f->removed.items[i], &ok);
+        }
+    } while (f->removed.count > before);
+    release_free(&config);
+}
+
+static bool is_removed(const struct fixture *f, int layer) {
+    for (size_t i = 0; i < f->removed.count; i++) {
+        if (strcmp(f->removed.items[i], digest_hex(f->tars[layer].digest)) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void test_collecting(void **state) {
     struct fixture *f = *state;
     struct outcome o;
     char names[16][DIGEST_HEX_LENGTH];
-    struct err err;
     pull(f, "012345", &o);
     wait_for(f, &o);
     names_of(f, "4", names);
     names_of(f, "2", names);
     names_of(f, "1", names);
-    struct release_config config = release(f, "0");
-    const struct release_config *keep[] = { &config };
-    assert_int_equal(image_store_collect(f->store, keep, 1, 2, &err), 0);
+    collect(f, "0", 2);
     /* 0 is wanted, 1 and 2 were used last. */
     assert_int_equal(f->removed.count, 3);
-    for (size_t i = 0; i < 3; i++) {
-        assert_string_not_equal(f->removed.items[i], digest_hex(f->tars[0].digest));
-        assert_string_not_equal(f->removed.items[i], digest_hex(f->tars[1].digest));
-        assert_string_not_equal(f->removed.items[i], digest_hex(f->tars[2].digest));
+    for (int i = 0; i < 6; i++) {
+        assert_int_equal(is_removed(f, i), i > 2);
     }
-    release_free(&config);
+    collect(f, "0", 0);
+    assert_int_equal(f->removed.count, 5);
+    assert_false(is_removed(f, 0));
+}
+
+static void test_a_layer_that_leaves_can_come_again(void **state) {
+    static const struct err ok = { .code = ERR_OK };
+    struct fixture *f = *state;
+    struct outcome o = { 0 };
+    char names[16][DIGEST_HEX_LENGTH];
+    size_t count;
+    struct err err;
+    pull(f, "01", &o);
+    wait_for(f, &o);
+    struct release_config kept = release(f, "0"), wanted = release(f, "01");
+    const struct release_config *keep[] = { &kept };
+    const char *hex = digest_hex(f->tars[1].digest);
+    char aside[100];
+    snprintf(aside, sizeof aside, "%s.0", hex);
+    assert_int_equal(image_store_collect(f->store, keep, 1, 0, &err), 0);
+    assert_int_equal(f->removed.count, 1);
+    /* The spawner has yet to hear of it: no start may count on it. */
+    assert_int_equal(renameat(f->layers_fd, aside, f->layers_fd, hex), 0);
+    assert_int_equal(image_layer_names(f->store, &wanted, 16, names, &count, &err), -1);
+    assert_int_equal(err.code, ERR_NOT_FOUND);
+    assert_int_equal(renameat(f->layers_fd, hex, f->layers_fd, aside), 0);
+    o = (struct outcome){ 0 };
+    pull(f, "01", &o);
+    wait_for(f, &o);
+    assert_int_equal(image_layer_names(f->store, &wanted, 16, names, &count, &err), 0);
+    /* The old one is still on its way out: the new one stays until that is over. */
+    assert_int_equal(image_store_collect(f->store, keep, 1, 0, &err), 0);
+    assert_int_equal(f->removed.count, 1);
+    image_removed(f->store, f->removed.items[0], &ok);
+    assert_int_equal(image_layer_names(f->store, &wanted, 16, names, &count, &err), 0);
+    assert_int_equal(image_store_collect(f->store, keep, 1, 0, &err), 0);
+    assert_int_equal(f->removed.count, 2);
+    release_free(&kept);
+    release_free(&wanted);
 }
 
 int main(void) {
@@ -495,6 +560,7 @@ int main(void) {
         T(test_a_closing_store_forgets_its_pulls),
         T(test_configs_that_are_none),
         T(test_collecting),
+        T(test_a_layer_that_leaves_can_come_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
