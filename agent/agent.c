@@ -18,7 +18,6 @@
 
 #include <paas/file.h>
 #include <paas/http_client.h>
-#include <paas/image.h>
 #include <paas/limits.h>
 #include <paas/log.h>
 #include <paas/loop.h>
@@ -28,6 +27,7 @@
 #include "endpoints.h"
 #include "fleet.h"
 #include "grants.h"
+#include "layers.h"
 #include "local_proxy.h"
 #include "report.h"
 #include "spawner_link.h"
@@ -50,7 +50,7 @@ struct agent {
     struct http_server *server;
     struct agent_endpoints endpoints;
     struct spawner_link *spawner;
-    struct image_store *images;
+    struct layers layers;
     struct sandbox_cgroups *cgroups;
     struct configs *configs;
     struct grants *grants;
@@ -71,6 +71,7 @@ static void on_fleet_changed(void *data) {
     if (a->report) {
         report_due(a->report);
     }
+    layers_due(&a->layers);
 }
 
 static bool config_wanted(void *data, const char *digest) {
@@ -85,6 +86,10 @@ static void on_grants(void *data) {
     configs_keep(a->configs, config_wanted, a);
     if (a->report) {
         report_due(a->report);
+    }
+    if (a->report && grants_point(a->grants).term > 0) {
+        a->layers.fleet = a->fleet; /* what may start here is known from now on */
+        layers_due(&a->layers);
     }
 }
 
@@ -133,54 +138,6 @@ static void on_proxy_message(void *data, const struct local_message *m) {
     } else {
         fleet_proxy_message(a->fleet, m);
     }
-}
-
-static void on_unpacked(
-    void *data, const struct spawner_answer *answer, int *fds, const struct err *err);
-
-struct unpacking {
-    struct agent *agent;
-    char layer[SPAWNER_LAYER_SIZE];
-    bool removes;
-};
-
-static int ask_layer(struct agent *a, enum spawner_operation operation, const char *hex,
-    const int *fds, struct err *err) {
-    struct spawner_request request = { .operation = operation };
-    struct unpacking *u = calloc(1, sizeof *u);
-    if (!u) {
-        return err_no_memory(err);
-    }
-    u->agent = a;
-    u->removes = operation == SPAWNER_REMOVE_LAYER;
-    snprintf(u->layer, sizeof u->layer, "%s", hex);
-    snprintf(request.layer, sizeof request.layer, "%s", hex);
-    if (spawner_ask(a->spawner, &request, fds, on_unpacked, u, err) < 0) {
-        free(u);
-        return -1;
-    }
-    return 0;
-}
-
-static void on_unpacked(
-    void *data, const struct spawner_answer *answer, int *fds, const struct err *err) {
-    struct unpacking *u = data;
-    (void)answer;
-    (void)fds;
-    if (u->removes) {
-        image_removed(u->agent->images, u->layer, err);
-    } else {
-        image_unpacked(u->agent->images, u->layer, err);
-    }
-    free(u);
-}
-
-static int start_unpack(void *ctx, const char *hex, int tar, struct err *err) {
-    return ask_layer(ctx, SPAWNER_UNPACK, hex, &tar, err);
-}
-
-static int start_remove(void *ctx, const char *hex, struct err *err) {
-    return ask_layer(ctx, SPAWNER_REMOVE_LAYER, hex, NULL, err);
 }
 
 /* --- end -------------------------------------------------------------------------------------- */
@@ -282,18 +239,6 @@ static void on_adopted(void *data) {
     log_info("the agent serves node=%s", a->options.node);
 }
 
-static int open_images(struct agent *a, struct err *err) {
-    struct image_options options = {
-        .loop = &a->loop,
-        .layers = a->options.layers,
-        .registry = a->api,
-        .ctx = a,
-        .unpack = start_unpack,
-        .remove = start_remove,
-    };
-    return image_store_create(&options, &a->images, err);
-}
-
 static int open_configs(struct agent *a, struct err *err) {
     char directory[PATH_MAX];
     snprintf(directory, sizeof directory, "%s/config", a->options.data);
@@ -309,7 +254,7 @@ static int open_configs(struct agent *a, struct err *err) {
     if (file_make_dirs(directory, 0700, err) < 0) {
         return -1;
     }
-    a->configs = configs_open(&options, err);
+    a->configs = a->layers.configs = configs_open(&options, err);
     return a->configs ? 0 : -1;
 }
 
@@ -330,6 +275,11 @@ static int open_grants(struct agent *a, struct err *err) {
     return a->grants ? 0 : -1;
 }
 
+static int open_layers(struct agent *a, struct err *err) {
+    a->layers.spawner = a->spawner;
+    return layers_open(&a->layers, &a->loop, a->options.layers, a->api, err);
+}
+
 static int open_fleet(struct agent *a, struct err *err) {
     char cgroup[16];
     snprintf(cgroup, sizeof cgroup, "paas%u", a->options.platform);
@@ -344,7 +294,7 @@ static int open_fleet(struct agent *a, struct err *err) {
     }
     a->host.loop = &a->loop;
     a->host.spawner = a->spawner;
-    a->host.images = a->images;
+    a->host.images = a->layers.images;
     a->host.cgroups = a->cgroups;
     a->host.directory = a->instances;
     a->host.directory_fd = directory;
@@ -381,7 +331,7 @@ static int agent_open(struct agent *a, struct err *err) {
     a->spawner = spawner_link_create(&a->loop, a->options.spawner, on_spawner_lost, a, err);
     a->disk = worker_create(&a->loop, "agent-disk", err);
     if (!a->spawner || !a->disk || loop_signals_start(&a->signals, &a->loop, stop, a, err) < 0 ||
-        http_client_create(&a->loop, &a->client, err) < 0 || open_images(a, err) < 0 ||
+        http_client_create(&a->loop, &a->client, err) < 0 || open_layers(a, err) < 0 ||
         open_configs(a, err) < 0 || open_names(a, err) < 0) {
         return -1;
     }
@@ -402,9 +352,7 @@ static void agent_close(struct agent *a) {
     if (a->server) {
         http_server_close(a->server, NULL, NULL);
     }
-    if (a->images) {
-        image_store_close(a->images, NULL, NULL);
-    }
+    layers_close(&a->layers);
     if (a->client) {
         http_client_close(a->client, NULL, NULL);
     }

@@ -135,6 +135,11 @@ const struct release_config *configs_get(struct configs *c, const char *digest) 
     return NULL;
 }
 
+const struct release_config *configs_known(const struct configs *c, const char *digest) {
+    const struct config *config = map_get(&c->by_digest, digest);
+    return config && config->ready ? &config->value : NULL;
+}
+
 struct configs *configs_open(const struct configs_options *options, struct err *err) {
     struct configs *c = calloc(1, sizeof *c);
     if (!c) {

@@ -28,6 +28,8 @@ void configs_close(struct configs *c);
 /* The configuration, or NULL: then it is being fetched and `arrived` or `failed` is called later.
  * Valid until configs_keep() drops it. */
 const struct release_config *configs_get(struct configs *c, const char *digest);
+/* The configuration if it is in memory, else NULL; fetches nothing. */
+const struct release_config *configs_known(const struct configs *c, const char *digest);
 /* Drops all that `wanted` does not want, from memory and disk. */
 void configs_keep(struct configs *c, bool (*wanted)(void *data, const char *digest), void *data);
 

@@ -42,6 +42,11 @@ void fleet_grant(struct fleet *f, const struct grant *rows, size_t count);
 void fleet_config_arrived(struct fleet *f, const char *digest);
 /* Whether an instance or a grant refers to this configuration. */
 bool fleet_needs_config(const struct fleet *f, const char *digest);
+/* Calls `each` for every configuration whose layers should stay, some more than once: `needed` are
+ * those of grants and of instances that live; the others were run before under a process that is
+ * still granted, and may be gone back to. */
+void fleet_each_config(
+    const struct fleet *f, void (*each)(void *data, const char *digest, bool needed), void *data);
 
 /* News of the proxy. */
 void fleet_proxy_connected(struct fleet *f);

@@ -130,3 +130,21 @@ void fleet_acknowledge(struct fleet *f, struct agent_instance *i) {
         fleet_trim_ended(f, i->group);
     }
 }
+
+void fleet_each_config(
+    const struct fleet *f, void (*each)(void *data, const char *digest, bool needed), void *data) {
+    MAP_FOREACH (e, &f->groups) {
+        const struct group *g = e->value;
+        bool granted = has_grant(f, g);
+        if (g->granted) {
+            each(data, g->grant.config, true);
+        }
+        LIST_FOREACH (item, &g->instances) {
+            const struct agent_instance *i = LIST_ITEM(item, struct agent_instance, link);
+            bool lives = i->phase < PHASE_ENDED;
+            if (lives || granted) {
+                each(data, i->config, lives);
+            }
+        }
+    }
+}

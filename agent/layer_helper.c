@@ -209,9 +209,13 @@ static void drop_directory(int store, const char *layer) {
     unlinkat(store, name, AT_REMOVEDIR);
 }
 
+static void old_name(const char *layer, char name[LAYER_PATH_SIZE]) {
+    snprintf(name, LAYER_PATH_SIZE, "%s" OLD_SUFFIX, layer);
+}
+
 static int set_aside(int store, const char *layer, struct err *err) {
     char name[LAYER_PATH_SIZE];
-    snprintf(name, sizeof name, "%s" OLD_SUFFIX, layer);
+    old_name(layer, name);
     if (renameat(store, layer, store, name) < 0 && errno != ENOENT) {
         return err_sys(err, errno, "setting layer %.12s aside", layer);
     }
@@ -267,20 +271,35 @@ static int remove_directory(int store, const char *name, uint32_t ids, struct er
     return result;
 }
 
-int layer_remove(int store, const char *layer, uint32_t ids, struct err *err) {
-    struct layer_helper h;
+/* The helper has emptied the layer: what is left are its directory and what it hides, which is
+ * little. */
+static int finish_removal(struct layer_helper *h, int store, uint32_t ids, struct err *err) {
+    char name[LAYER_PATH_SIZE];
+    old_name(h->layer, name);
+    if (unlinkat(store, name, AT_REMOVEDIR) < 0 && errno != ENOENT) {
+        return err_sys(err, errno, "removing %s", name);
+    }
+    old_name(h->hidden, name);
+    return remove_directory(store, name, ids, err);
+}
+
+int layer_remove(
+    struct layer_helper *h, int store, const char *layer, uint32_t ids, struct err *err) {
     char name[LAYER_PATH_SIZE];
     /* The layer first: one without what it hides would be another layer. */
-    if (check_name(&h, layer, err) < 0 || set_aside(store, h.layer, err) < 0 ||
-        set_aside(store, h.hidden, err) < 0) {
+    if (check_name(h, layer, err) < 0 || set_aside(store, h->layer, err) < 0 ||
+        set_aside(store, h->hidden, err) < 0) {
         return -1;
     }
-    snprintf(name, sizeof name, "%s" OLD_SUFFIX, h.layer);
-    if (remove_directory(store, name, ids, err) < 0) {
-        return -1;
+    h->removes = true;
+    old_name(h->layer, name);
+    CLEANUP_FD int fd = openat(store, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0) {
+        return errno == ENOENT ? finish_removal(h, store, ids, err)
+                               : err_sys(err, errno, "opening %s", name);
     }
-    snprintf(name, sizeof name, "%s" OLD_SUFFIX, h.hidden);
-    return remove_directory(store, name, ids, err);
+    int fds[HELPER_FDS] = { fd, -1, -1, -1 };
+    return helper_start(h, fds, ids, err);
 }
 
 /* Gives a whole directory its name. */
@@ -298,6 +317,9 @@ int layer_finish(struct layer_helper *h, int store, uint32_t ids, struct err *er
     char name[LAYER_PATH_SIZE];
     int result = unpack_report_read(h->report, &report, err);
     file_close(&h->report);
+    if (h->removes) {
+        return result < 0 ? -1 : finish_removal(h, store, ids, err);
+    }
     /* The helper has synced before it said so: a layer with a name is whole on disk, and so is what
      * it hides. */
     if (result == 0 && report.hides > 0) {

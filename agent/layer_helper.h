@@ -7,6 +7,7 @@
 #ifndef PAAS_LAYER_HELPER_H
 #define PAAS_LAYER_HELPER_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -14,7 +15,8 @@
 #include <paas/sandbox.h>
 
 struct layer_helper {
-    pid_t pid;
+    pid_t pid; /* 0: nothing was left to do */
+    bool removes;
     int report;                          /* what the helper says in the end */
     char layer[SANDBOX_DIGEST_LEN + 1];  /* names in the store: of the layer, */
     char hidden[SANDBOX_DIGEST_LEN + 1]; /* and of what it hides of those below */
@@ -24,11 +26,13 @@ struct layer_helper {
  * `ids` is the first id of the store's range. */
 int layer_unpack(
     struct layer_helper *h, int store, const char *layer, int tar, uint32_t ids, struct err *err);
-/* After that helper ended: puts a whole layer in its place, synced first; else removes what it left
- * and says in *err what went wrong. */
+/* Sets a layer aside, so that from here on it is not there, and starts to remove it. */
+int layer_remove(
+    struct layer_helper *h, int store, const char *layer, uint32_t ids, struct err *err);
+/* After a helper ended. One that unpacked: puts a whole layer, synced first, in its place; else
+ * removes what it left and says in *err what went wrong. One that removed: clears away what is left
+ * of the layer. */
 int layer_finish(struct layer_helper *h, int store, uint32_t ids, struct err *err);
-/* Removes a layer, set aside first so that nobody uses half of it. Waits for it. */
-int layer_remove(int store, const char *layer, uint32_t ids, struct err *err);
 /* Removes what unfinished helpers left; waits for it. */
 int layer_sweep(int store, uint32_t ids, struct err *err);
 

@@ -17,7 +17,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -49,7 +48,7 @@ struct child {
     pid_t pid;
     uint32_t operation; /* enum spawner_operation */
     uint32_t sequence;
-    struct layer_helper helper; /* with UNPACK */
+    struct layer_helper helper; /* with UNPACK and REMOVE_LAYER */
 };
 
 struct spawner {
@@ -238,23 +237,27 @@ static int do_bind_dns(struct spawner *s, const struct spawner_request *r, struc
     return 0;
 }
 
-static int do_unpack(
-    struct spawner *s, struct spawner_request *r, const int *fds, struct err *err) {
+/* Unpacks a layer from `tar`, or removes one (-1). Returns 0 when that is over already, 1 when it
+ * is answered as its helper ends. */
+static int do_layer(struct spawner *s, struct spawner_request *r, int tar, struct err *err) {
     r->layer[sizeof r->layer - 1] = '\0';
     if (s->helpers >= HELPERS_MAX) {
-        return err_set(err, ERR_BUSY, "%d layers are unpacked already", HELPERS_MAX);
+        return err_set(err, ERR_BUSY, "%d layers are unpacked or removed already", HELPERS_MAX);
     }
     struct child *child = child_add(s, r, err);
     if (!child) {
         return -1;
     }
-    if (layer_unpack(&child->helper, s->store, r->layer, fds[0], s->store_ids, err) < 0) {
+    struct layer_helper *h = &child->helper;
+    int result = tar < 0 ? layer_remove(h, s->store, r->layer, s->store_ids, err)
+                         : layer_unpack(h, s->store, r->layer, tar, s->store_ids, err);
+    if (result < 0 || h->pid == 0) {
         child_drop(child);
-        return -1;
+        return result;
     }
-    child->pid = child->helper.pid;
+    child->pid = h->pid;
     s->helpers++;
-    return 0;
+    return 1;
 }
 
 /* Answers by itself what is answered later or with more than a result; returns 0 and 1 then. */
@@ -276,10 +279,9 @@ static int serve(struct spawner *s, struct spawner_request *r, const int *fds, s
     case SPAWNER_BIND_DNS:
         return do_bind_dns(s, r, err) < 0 ? -1 : 1;
     case SPAWNER_UNPACK:
-        return do_unpack(s, r, fds, err) < 0 ? -1 : 1;
+        return do_layer(s, r, fds[0], err);
     case SPAWNER_REMOVE_LAYER:
-        r->layer[sizeof r->layer - 1] = '\0';
-        return layer_remove(s->store, r->layer, s->store_ids, err);
+        return do_layer(s, r, -1, err);
     case SPAWNER_ENDED:
     case SPAWNER_OPERATION_COUNT:
         break;
@@ -397,9 +399,9 @@ static int spawner_open(struct spawner *s, const struct spawner_options *o, stru
     if (slots < 0 || slots_open(&s->slots, slots, err) < 0) {
         return -1;
     }
-    s->store = open_directory(o->data, "layers", 0711, err);
     s->store_ids =
         sandbox_ids(PLATFORM_ID_BASE + o->platform * PLATFORM_ID_COUNT, SANDBOX_SLOT_STORE);
+    s->store = open_directory(o->data, "layers", 0711, err);
     if (s->store < 0 || layer_sweep(s->store, s->store_ids, err) < 0) {
         return -1;
     }

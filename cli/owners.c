@@ -17,22 +17,22 @@
 struct owned {
     bool run;
     const char *name;
-    uint32_t user; /* id within slot 0; 0 is root */
+    uint32_t user, group; /* ids within slot 0; 0 is root */
     mode_t mode;
 };
 
 static const struct owned owned[] = {
-    { false, "", 0, 0711 },
-    { false, "log", 0, 0750 },
-    { false, "scheduler", 1, 0700 },
-    { false, "agent", 2, 0700 },
-    { false, "proxy", 3, 0700 },
-    { true, "", 0, 0755 },
-    { true, "agent", 2, 0711 },
-    { true, "proxy", 3, 0711 },
-    /* The spawner's; the agent opens it, too, whichever of them is first. After those above: what
+    { false, "", 0, 0, 0711 },
+    { false, "log", 0, 0, 0750 },
+    { false, "scheduler", 1, 1, 0700 },
+    { false, "agent", 2, 2, 0700 },
+    { false, "proxy", 3, 3, 0700 },
+    { true, "", 0, 0, 0755 },
+    { true, "agent", 2, 2, 0711 },
+    { true, "proxy", 3, 3, 0711 },
+    /* The spawner's; the agent looks at what is there. After those above: what
      * they move to new ids removes it. */
-    { false, "layers", 0, 0711 },
+    { false, "layers", 0, 2, 0751 },
 };
 
 static void number_path(const struct places *places, char path[PLACES_SIZE + 16]) {
@@ -90,12 +90,13 @@ static int set_one(
     const struct places *places, const struct owned *o, uint32_t id_base, struct err *err) {
     char path[PLACES_SIZE * 2];
     uid_t id = o->user ? id_base + o->user : 0;
+    gid_t group = o->group ? id_base + o->group : 0;
     owned_path(places, o, path, sizeof path);
     if (file_make_dirs(path, o->mode, err) < 0) {
         return -1;
     }
     CLEANUP_FD int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (fd < 0 || fchown(fd, id, id) < 0 || fchmod(fd, o->mode) < 0) {
+    if (fd < 0 || fchown(fd, id, group) < 0 || fchmod(fd, o->mode) < 0) {
         return err_sys(err, errno, "giving %s to user %u", path, (unsigned)id);
     }
     return 0;
