@@ -268,6 +268,18 @@ static void set_capabilities(unsigned bits, unsigned more) {
     CHECK(syscall(SYS_capset, &header, data) == 0);
 }
 
+/* Its starter has a filter, and so does all that it starts. */
+static void take_filter(void) {
+    static const struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_init_module, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog program = { sizeof code / sizeof *code, (struct sock_filter *)code };
+    CHECK(syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) == 0);
+}
+
 static void become_init(int user_ns, bool keep_bounding_set) {
     static const int three[] = { CAP_KILL, CAP_SETUID, CAP_SETGID };
     unsigned bits = 1u << CAP_KILL | 1u << CAP_SETUID | 1u << CAP_SETGID;
@@ -288,6 +300,7 @@ static void become_init(int user_ns, bool keep_bounding_set) {
                   SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED | SECBIT_KEEP_CAPS_LOCKED) == 0);
     set_capabilities(bits, 0);
     CHECK(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
+    take_filter();
 }
 
 static void run_init(int init_fd, const int fds[INIT_FD_END]) {
