@@ -122,6 +122,9 @@ static bool on_event(struct following *f, const struct event *event) {
     } else if (strcmp(type, "instance-healthy") == 0) {
         f->rollout->instances++;
         on_listening(f, event, "healthy");
+    } else if (strcmp(type, "instance-woken") == 0) {
+        f->rollout->instances++;
+        on_listening(f, event, "wake");
     } else if (strcmp(type, "instance-ended") == 0 && event->code[0]) {
         snprintf(f->ended, sizeof f->ended, "%s", event->instance);
         progress_step(f->cli, clock_msec() - f->began, "start", "%s %s", event->slot,

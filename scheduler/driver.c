@@ -220,6 +220,7 @@ static int fill_release(const struct intent *intent, const struct app_row *row, 
         processes[i].standby = specs[i].autoscale.standby;
         processes[i].concurrency = specs[i].autoscale.concurrency;
         processes[i].idle = specs[i].autoscale.idle;
+        processes[i].keep = specs[i].autoscale.keep;
         processes[i].memory = specs[i].memory;
     }
     release->release = number;
@@ -236,12 +237,15 @@ void driver_app(struct scheduler *s, const char *name) {
         driver_event(s, &(struct core_event){ .type = CORE_APP_GONE, .name = name });
         return;
     }
-    struct core_process processes[2][PROCESSES_PER_APP] = { 0 };
-    struct core_release releases[2] = { 0 };
+    const int64_t numbers[] = { row->serving, row->target, row->kept };
+    enum { NUMBERS = sizeof(numbers) / sizeof(*numbers) };
+    struct core_process processes[NUMBERS][PROCESSES_PER_APP] = { 0 };
+    struct core_release releases[NUMBERS] = { 0 };
     struct core_rule rules[PROCESSES_PER_APP] = { 0 };
     struct core_route routes[ROUTES_PER_APP] = { 0 };
     struct core_app app = { .serving = row->serving,
         .target = row->target,
+        .kept = row->kept,
         .attempt = row->attempt,
         .failed = row->failed,
         .stopped = row->stopped,
@@ -260,13 +264,13 @@ void driver_app(struct scheduler *s, const char *name) {
         rules[i].standby = from_rules[i].rule.standby;
         rules[i].concurrency = from_rules[i].rule.concurrency;
         rules[i].idle = from_rules[i].rule.idle;
+        rules[i].keep = from_rules[i].rule.keep;
     }
     for (size_t i = 0; i < app.route_count; i++) {
         memcpy(routes[i].host, from_routes[i].host, sizeof(routes[i].host));
         memcpy(routes[i].path, from_routes[i].path, sizeof(routes[i].path));
     }
-    const int64_t numbers[2] = { row->serving, row->target };
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < NUMBERS; i++) {
         app.release_count += (size_t)fill_release(
             &s->intent, row, numbers[i], &releases[app.release_count], processes[i]);
     }

@@ -179,6 +179,8 @@ static int by_slot(const void *a, const void *b) {
     const struct instance *y = *(const struct instance *const *)b;
     int order = strcmp(x->app, y->app);
     order = order ? order : strcmp(x->process, y->process);
+    /* What sleeps comes last. */
+    order = order ? order : (x->state == INSTANCE_FROZEN) - (y->state == INSTANCE_FROZEN);
     size_t lx = strlen(x->slot), ly = strlen(y->slot);
     order = order ? order : (lx > ly) - (lx < ly); /* web.10 after web.9 */
     order = order ? order : strcmp(x->slot, y->slot);

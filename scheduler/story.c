@@ -34,10 +34,14 @@ static void tell_of_end(struct scheduler *s, const struct instance *instance) {
         end->detail[0] ? end->detail : end->signal);
 }
 
-static void tell_of_state(struct scheduler *s, const struct instance *instance) {
+static void tell_of_state(struct scheduler *s, const struct instance *instance, bool slept) {
     char message[64] = "";
     switch ((enum instance_state)instance->state) {
     case INSTANCE_HEALTHY:
+        if (slept) {
+            tell(s, instance, "instance-woken", "", "");
+            break;
+        }
         if (instance->ready_ms >= 0) {
             snprintf(message, sizeof(message), "ready in %lld ms", (long long)instance->ready_ms);
         }
@@ -53,8 +57,10 @@ static void tell_of_state(struct scheduler *s, const struct instance *instance) 
     case INSTANCE_FAILED:
         tell_of_end(s, instance);
         break;
-    case INSTANCE_STARTING:
     case INSTANCE_FROZEN:
+        tell(s, instance, "instance-frozen", "", "");
+        break;
+    case INSTANCE_STARTING:
         break;
     }
 }
@@ -93,7 +99,9 @@ bool story_recall(const struct event *event, struct instance *row) {
         row->created_at = event->at;
     } else if (strcmp(what, "listening") == 0 && sscanf(words(event), "on port %d", &port) == 1) {
         row->port = port;
-    } else if (strcmp(what, "healthy") == 0) {
+    } else if (strcmp(what, "frozen") == 0) {
+        row->state = INSTANCE_FROZEN;
+    } else if (strcmp(what, "healthy") == 0 || strcmp(what, "woken") == 0) {
         row->state = INSTANCE_HEALTHY;
     } else if (strcmp(what, "unhealthy") == 0) {
         row->state = INSTANCE_UNHEALTHY;
@@ -116,6 +124,6 @@ void story_tell(struct scheduler *s, const struct instance *before, const struct
         tell(s, after, "instance-listening", "", message);
     }
     if (!before || before->state != after->state) {
-        tell_of_state(s, after);
+        tell_of_state(s, after, before && before->state == INSTANCE_FROZEN);
     }
 }

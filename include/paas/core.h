@@ -37,7 +37,8 @@ struct core_process {
     int64_t min, max; /* of the manifest's autoscale; max 0: there is none */
     int64_t standby;  /* frozen ones kept ready, with autoscale */
     int64_t concurrency, idle; /* what the node's law goes by, likewise; ms */
-    int64_t memory;   /* bytes of one instance */
+    int64_t keep;   /* ms for which it stays frozen when another release took over */
+    int64_t memory; /* bytes of one instance */
 };
 
 struct core_release {
@@ -51,7 +52,7 @@ struct core_release {
 struct core_rule {
     char process[NAME_SIZE];
     int64_t min, max, standby;
-    int64_t concurrency, idle;
+    int64_t concurrency, idle, keep;
 };
 
 struct core_route {
@@ -64,6 +65,7 @@ struct core_app {
     char name[NAME_SIZE];
     int64_t serving; /* release; 0: none yet */
     int64_t target;  /* release that is rolled out, or `serving` */
+    int64_t kept;    /* release that served before: what runs of it is frozen; 0: none */
     int64_t attempt; /* grows when earlier failures are forgiven */
     bool failed;     /* the target's rollout failed: it is not tried again */
     bool stopped;    /* by hand */
@@ -71,7 +73,7 @@ struct core_app {
     size_t rule_count;
     const struct core_route *routes;
     size_t route_count;
-    const struct core_release *releases; /* must hold `serving` and `target` */
+    const struct core_release *releases; /* must hold `serving`, `target` and `kept` */
     size_t release_count;
 };
 

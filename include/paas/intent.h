@@ -55,6 +55,7 @@ struct app_row {
     int64_t created_at;
     int64_t last_release; /* highest number given out */
     int64_t serving, target, attempt;
+    int64_t kept; /* release that served before the serving one took over; 0: none */
     bool failed, stopped;
     struct json_array rules;    /* struct app_rule, set by commands */
     struct pairs env;           /* set by commands */

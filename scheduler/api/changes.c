@@ -111,11 +111,12 @@ static int set_target(
                                    : 0;
 }
 
-/* Forgets the oldest releases that neither serve nor roll out. */
+/* Forgets the oldest releases that neither serve nor roll out, nor are kept to go back to. */
 static int prune(struct intent *intent, struct app_row *row, struct err *err) {
     struct release_entry *entries = row->releases.items;
     for (size_t i = 0; row->releases.count > RELEASES_KEPT && i < row->releases.count;) {
-        if (entries[i].release == row->serving || entries[i].release == row->target) {
+        if (entries[i].release == row->serving || entries[i].release == row->target ||
+            entries[i].release == row->kept) {
             i++;
             continue;
         }
@@ -358,6 +359,7 @@ int intent_verdict(struct intent *intent, const struct intent_verdict *verdict, 
         return -1;
     }
     if (verdict->done) {
+        row->kept = row->serving;
         row->serving = row->target;
         entry->verdict = VERDICT_DONE;
     } else {

@@ -48,12 +48,18 @@ static struct app *app_make(const struct core_app *desired) {
     app->stopped = desired->stopped;
     app->rules = copy_array(desired->rules, desired->rule_count, sizeof(*desired->rules));
     app->rule_count = desired->rule_count;
+    for (enum release_slot slot = 0; slot < SLOTS; slot++) {
+        app->releases[slot].kept_since = -1;
+    }
     app->routes = copy_array(desired->routes, desired->route_count, sizeof(*desired->routes));
     app->route_count = desired->route_count;
     int64_t target = desired->target == desired->serving ? 0 : desired->target;
+    int64_t kept =
+        desired->kept == desired->serving || desired->kept == desired->target ? 0 : desired->kept;
     if (!app->rules || !app->routes ||
         fill_release(&app->releases[SERVING], desired, desired->serving) < 0 ||
-        fill_release(&app->releases[TARGET], desired, target) < 0) {
+        fill_release(&app->releases[TARGET], desired, target) < 0 ||
+        fill_release(&app->releases[KEPT], desired, kept) < 0) {
         app_free(app);
         return NULL;
     }
@@ -103,7 +109,8 @@ static void inherit(struct core *c, struct app *to, struct app *from) {
     bool changed = to->attempt != from->attempt || to->stopped != from->stopped ||
                    to->failed != from->failed ||
                    to->releases[SERVING].number != from->releases[SERVING].number ||
-                   to->releases[TARGET].number != from->releases[TARGET].number;
+                   to->releases[TARGET].number != from->releases[TARGET].number ||
+                   to->releases[KEPT].number != from->releases[KEPT].number;
     for (int slot = 0; slot < SLOTS; slot++) {
         struct release *r = &to->releases[slot];
         struct release *old = slot_of(from, r->number);
@@ -117,6 +124,9 @@ static void inherit(struct core *c, struct app *to, struct app *from) {
             memcpy(r->placed, old->placed, old->placed_count * sizeof(*r->placed));
             r->placed_count = old->placed_count;
             old->placed_count = 0;
+            if (slot == KEPT && old == &from->releases[KEPT]) {
+                r->kept_since = old->kept_since;
+            }
         }
     }
     for (int slot = 0; slot < SLOTS; slot++) {

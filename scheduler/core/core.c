@@ -68,7 +68,7 @@ int core_step(
     leases_expire(c);
     for (size_t i = 0; c->settled && i < c->app_count; i++) {
         struct app *app = c->apps[i];
-        if (app->touched) {
+        if (app->touched || kept_deadline(app) <= c->now) {
             app->touched = false;
             app_reconcile(c, app);
         }
@@ -86,7 +86,7 @@ int64_t core_deadline(const struct core *c) {
     int64_t first = leases_deadline(c);
     for (size_t i = 0; c->settled && i < c->app_count; i++) {
         int64_t at = rollout_deadline(c->apps[i]);
-        first = at < first ? at : first;
+        first = earlier(earlier(at, kept_deadline(c->apps[i])), first);
     }
     return first;
 }

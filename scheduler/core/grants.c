@@ -4,8 +4,20 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Healthy instances of the serving release's process of this name. */
+static int64_t count_serving(const struct app *app, const char *process) {
+    int64_t count = 0;
+    for (const struct tracked *i = app->instances; i; i = i->next) {
+        count += i->fact.state == INSTANCE_HEALTHY &&
+                 i->fact.release == app->releases[SERVING].number &&
+                 strcmp(i->fact.process, process) == 0;
+    }
+    return count;
+}
+
 /* How many of a process shall run: the command's rule, else the manifest's, else its number. While
- * it rolls out, one at least, or nothing would be proved; but not of a process that is off. */
+ * it rolls out, as many as run of the serving release, or taking over would be a dip, and one at
+ * least, or nothing would be proved; but not of a process that is off. */
 struct wanted process_wants(const struct app *app, enum release_slot slot, size_t process) {
     const struct core_process *p = &app->releases[slot].processes[process];
     struct wanted wanted = { .floor = p->instances, .ceiling = p->instances };
@@ -22,8 +34,11 @@ struct wanted process_wants(const struct app *app, enum release_slot slot, size_
     if (wanted.ceiling < wanted.floor) {
         wanted.ceiling = wanted.floor;
     }
-    if (slot == TARGET && wanted.floor == 0 && wanted.ceiling > 0) {
-        wanted.floor = 1;
+    if (slot == TARGET && wanted.floor < wanted.ceiling) {
+        int64_t serving = count_serving(app, p->name);
+        wanted.floor = wanted.floor > serving ? wanted.floor : serving;
+        wanted.floor = wanted.floor > 1 ? wanted.floor : 1;
+        wanted.floor = wanted.floor < wanted.ceiling ? wanted.floor : wanted.ceiling;
     }
     return wanted;
 }
@@ -32,7 +47,8 @@ struct wanted process_wants(const struct app *app, enum release_slot slot, size_
 size_t release_room(const struct app *app, enum release_slot slot, size_t nodes) {
     size_t room = 0;
     for (size_t i = 0; i < app->releases[slot].process_count; i++) {
-        int64_t floor = process_wants(app, slot, i).floor;
+        struct wanted wanted = process_wants(app, slot, i);
+        int64_t floor = slot == TARGET ? wanted.ceiling : wanted.floor; /* it follows what runs */
         size_t most = floor > 1 ? (size_t)floor : 1;
         room += most < nodes ? most : nodes;
     }
@@ -66,14 +82,15 @@ void release_withdraw(struct core *c, struct release *release) {
         struct node *node = c->nodes[placed->node];
         node->grants_dirty = true;
         node->promised_instances -= placed->floor;
-        node->promised_memory -= placed->floor * release->processes[placed->process].memory;
+        node->promised_memory -=
+            (placed->floor + placed->frozen) * release->processes[placed->process].memory;
     }
     release->placed_count = 0;
     release->unplaced = 0;
 }
 
 void app_reconcile(struct core *c, struct app *app) {
-    for (enum release_slot slot = 0; slot < SLOTS; slot++) {
+    for (enum release_slot slot = SERVING; slot < KEPT; slot++) {
         struct release *r = &app->releases[slot];
         if (app->stopped || (slot == TARGET && app->failed)) {
             release_withdraw(c, r);
@@ -83,6 +100,11 @@ void app_reconcile(struct core *c, struct app *app) {
         for (size_t i = 0; i < r->process_count; i++) {
             place(c, app, slot, i);
         }
+    }
+    if (app->stopped) {
+        release_withdraw(c, &app->releases[KEPT]);
+    } else {
+        keep_release(c, app);
     }
     routing_update(c, app);
 }
@@ -103,6 +125,9 @@ int64_t count_healthy(
 
 /* Exactly one grant of a process takes the demand: the first one of the release that serves it. */
 static bool takes_demand(const struct app *app, enum release_slot slot, size_t entry) {
+    if (slot == KEPT) {
+        return false;
+    }
     const struct release *r = &app->releases[slot];
     const struct placed *placed = &r->placed[entry];
     for (size_t i = 0; i < entry; i++) {

@@ -22,8 +22,11 @@ static const char *check_release(
             return "a grant is of a process or node that is not there";
         }
         if (placed->floor < 0 || placed->floor > placed->ceiling ||
-            placed->ceiling > INSTANCES_PER_NODE) {
+            placed->ceiling > INSTANCES_PER_NODE || placed->frozen < 0) {
             return "a grant's floor and ceiling are out of order";
+        }
+        if (slot == KEPT && c->settled && !app->touched && placed->ceiling > 0) {
+            return "a release that is kept may run";
         }
         if (i > 0 && r->placed[i - 1].process > placed->process) {
             return "grants are out of order";
@@ -60,7 +63,7 @@ static const char *check_app(const struct core *c, const struct app *app) {
     }
     for (enum release_slot slot = 0; slot < SLOTS; slot++) {
         const char *broken = check_release(c, app, slot);
-        if (!broken && c->settled && !app->touched) {
+        if (!broken && slot != KEPT && c->settled && !app->touched) {
             broken = check_floors(app, slot);
         }
         if (broken) {
@@ -84,7 +87,8 @@ static const char *check_promises(const struct core *c) {
                 for (size_t i = 0; i < r->placed_count; i++) {
                     if (r->placed[i].node == n) {
                         instances += r->placed[i].floor;
-                        memory += r->placed[i].floor * r->processes[r->placed[i].process].memory;
+                        memory += (r->placed[i].floor + r->placed[i].frozen) *
+                                  r->processes[r->placed[i].process].memory;
                     }
                 }
             }
@@ -136,13 +140,13 @@ const char *core_check(const struct core *c) {
 static uint64_t digest_release(uint64_t hash, const struct release *r) {
     hash = hash_int(hash, r->number);
     hash = hash_text(hash, r->config);
-    hash = hash_int(hash, r->unplaced);
+    hash = hash_int(hash_int(hash, r->unplaced), r->kept_since);
     for (size_t i = 0; i < r->process_count; i++) {
         const struct core_process *p = &r->processes[i];
         hash = hash_text(hash, p->name);
         hash = hash_int(hash_int(hash, p->instances), p->memory);
         hash = hash_int(hash_int(hash_int(hash, p->min), p->max), p->standby);
-        hash = hash_int(hash_int(hash, p->concurrency), p->idle);
+        hash = hash_int(hash_int(hash_int(hash, p->concurrency), p->idle), p->keep);
     }
     for (size_t i = 0; i < r->placed_count; i++) {
         const struct placed *p = &r->placed[i];
@@ -160,7 +164,7 @@ static uint64_t digest_app(uint64_t hash, const struct app *app) {
     for (size_t i = 0; i < app->rule_count; i++) {
         hash = hash_text(hash, app->rules[i].process);
         hash = hash_int(hash_int(hash, app->rules[i].min), app->rules[i].max);
-        hash = hash_int(hash, app->rules[i].standby);
+        hash = hash_int(hash_int(hash, app->rules[i].standby), app->rules[i].keep);
         hash = hash_int(hash_int(hash, app->rules[i].concurrency), app->rules[i].idle);
     }
     for (size_t i = 0; i < app->route_count; i++) {

@@ -69,17 +69,22 @@ static int64_t choose(struct core *c, struct release *r, uint32_t process, bool 
     return best;
 }
 
-static void promise(struct core *c, struct release *r, struct placed *placed, int64_t more) {
+void placed_promise(struct core *c, const struct release *r, struct placed *placed, int64_t floor,
+    int64_t frozen) {
     struct node *node = c->nodes[placed->node];
-    placed->floor += more;
-    node->promised_instances += more;
-    node->promised_memory += more * r->processes[placed->process].memory;
+    placed->floor += floor;
+    placed->frozen += frozen;
+    node->promised_instances += floor;
+    node->promised_memory += (floor + frozen) * r->processes[placed->process].memory;
     node->grants_dirty = true;
 }
 
-static void drop_entry(struct core *c, struct release *r, size_t at) {
-    c->nodes[r->placed[at].node]->grants_dirty = true;
-    promise(c, r, &r->placed[at], -r->placed[at].floor);
+static void promise(struct core *c, struct release *r, struct placed *placed, int64_t more) {
+    placed_promise(c, r, placed, more, 0);
+}
+
+void drop_placed(struct core *c, struct release *r, size_t at) {
+    placed_promise(c, r, &r->placed[at], -r->placed[at].floor, -r->placed[at].frozen);
     memmove(&r->placed[at], &r->placed[at + 1], (r->placed_count - at - 1) * sizeof(*r->placed));
     r->placed_count--;
 }
@@ -123,7 +128,7 @@ static void drop_lost(struct core *c, struct release *r, uint32_t process) {
         const struct node *node = c->nodes[r->placed[i].node];
         if (r->placed[i].process == process &&
             (node->removed || (others && !node_is_eligible(node)))) {
-            drop_entry(c, r, i);
+            drop_placed(c, r, i);
         }
     }
 }
@@ -143,10 +148,9 @@ static void set_above(
         if (placed->ceiling != ceiling || placed->frozen != frozen ||
             placed->concurrency != wanted->concurrency || placed->idle != wanted->idle) {
             placed->ceiling = ceiling;
-            placed->frozen = frozen;
+            placed_promise(c, r, placed, 0, frozen - placed->frozen);
             placed->concurrency = wanted->concurrency;
             placed->idle = wanted->idle;
-            c->nodes[placed->node]->grants_dirty = true;
         }
         above = frozen = 0;
     }
@@ -156,9 +160,30 @@ static void drop_empty(struct core *c, struct release *r, uint32_t process, bool
     for (size_t i = r->placed_count; i-- > 0;) {
         bool first = i == 0 || r->placed[i - 1].process != process;
         if (r->placed[i].process == process && r->placed[i].floor == 0 && !(keep_one && first)) {
-            drop_entry(c, r, i);
+            drop_placed(c, r, i);
         }
     }
+}
+
+/* What sleeps wakes where it is: as many as are kept asleep there, else one of an app that is
+ * scaled to zero. Returns how many of `missing` were promised. */
+static int64_t wake(struct core *c, struct release *r, uint32_t process, int64_t missing) {
+    int64_t woken = 0;
+    for (size_t i = 0; i < r->placed_count; i++) {
+        struct placed *placed = &r->placed[i];
+        if (placed->process != process || placed->floor > 0) {
+            continue;
+        }
+        int64_t there = placed->frozen > 1 ? placed->frozen : 1;
+        int64_t room = INSTANCES_PER_NODE - c->nodes[placed->node]->promised_instances;
+        there = there < room ? there : room;
+        there = there < missing - woken ? there : missing - woken;
+        if (there > 0) {
+            promise(c, r, placed, there);
+            woken += there;
+        }
+    }
+    return woken;
 }
 
 void place(struct core *c, struct app *app, enum release_slot slot, size_t process) {
@@ -171,12 +196,7 @@ void place(struct core *c, struct app *app, enum release_slot slot, size_t proce
     for (; sum > floor; sum--) {
         promise(c, r, fullest(r, p), -1);
     }
-    struct placed *asleep = fullest(r, p);
-    if (sum == 0 && floor > 0 && asleep &&
-        c->nodes[asleep->node]->promised_instances < INSTANCES_PER_NODE) {
-        promise(c, r, asleep, 1); /* it wakes where it sleeps */
-        sum = 1;
-    }
+    sum += wake(c, r, p, floor - sum);
     drop_empty(c, r, p, floor == 0 && ceiling > 0);
     for (; sum < floor; sum++) {
         int64_t node = choose(c, r, p, true);

@@ -116,7 +116,10 @@ static struct release *granted_release(
     struct app *app = app_find(c, grant->app);
     struct release *r = app ? slot_of(app, grant->release) : NULL;
     *process = r ? process_index(r, grant->process) : -1;
-    return *process >= 0 && grant->floor > 0 && grant->floor <= INSTANCES_PER_NODE ? r : NULL;
+    bool fits = grant->floor >= 0 && grant->floor <= grant->ceiling &&
+                grant->ceiling <= INSTANCES_PER_NODE && grant->frozen >= 0 &&
+                grant->frozen <= INSTANCES_PER_NODE && (grant->ceiling > 0 || grant->frozen > 0);
+    return *process >= 0 && fits ? r : NULL;
 }
 
 static int reserve_grants(struct core *c, const struct core_report *report) {
@@ -167,7 +170,7 @@ static void adopt_grants(struct core *c, uint32_t index, const struct core_repor
             .ceiling = grant->ceiling,
             .frozen = grant->frozen };
         node->promised_instances += grant->floor;
-        node->promised_memory += grant->floor * r->processes[process].memory;
+        node->promised_memory += (grant->floor + grant->frozen) * r->processes[process].memory;
     }
 }
 

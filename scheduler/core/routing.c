@@ -5,12 +5,12 @@
 
 #define ROUTED_PROCESS "web"
 
-/* Whether the node holds a grant of the routed process, of any release. */
+/* Whether the node may run the routed process, of any release. */
 static bool runs_on(const struct app *app, uint32_t node) {
     for (enum release_slot slot = 0; slot < SLOTS; slot++) {
         const struct release *r = &app->releases[slot];
         for (size_t i = 0; i < r->placed_count; i++) {
-            if (r->placed[i].node == node &&
+            if (r->placed[i].node == node && r->placed[i].ceiling > 0 &&
                 strcmp(r->processes[r->placed[i].process].name, ROUTED_PROCESS) == 0) {
                 return true;
             }

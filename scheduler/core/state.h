@@ -30,10 +30,12 @@ struct release {
     size_t process_count;
     struct placed *placed; /* by (process, order of placing) */
     size_t placed_count, placed_cap;
-    int64_t unplaced; /* floors that found no node */
+    int64_t unplaced;   /* floors that found no node */
+    int64_t kept_since; /* in slot KEPT: since when; -1: not yet */
 };
 
-enum release_slot { SERVING, TARGET, SLOTS };
+/* Each of another release; TARGET and KEPT may be empty. */
+enum release_slot { SERVING, TARGET, KEPT, SLOTS };
 
 struct rollout {
     int64_t progress_at; /* start, or the last thing that went forward */
@@ -56,7 +58,7 @@ struct app {
     size_t rule_count;
     struct core_route *routes;
     size_t route_count;
-    struct release releases[SLOTS]; /* TARGET is empty when it is the serving one */
+    struct release releases[SLOTS];
     struct rollout rollout;
     struct tracked *instances; /* of this app, on all nodes */
     uint64_t routing;          /* hash of what the route table says of it */
@@ -85,7 +87,8 @@ struct node {
     int64_t revision; /* of the grants last published */
     int64_t routes_term, routes_revision;
     int64_t memory_total;
-    int64_t promised_instances, promised_memory; /* floors */
+    int64_t promised_instances; /* floors */
+    int64_t promised_memory;    /* floors, and those kept asleep */
     struct tracked **instances;                  /* by id */
     size_t instance_count, instance_cap;
 };
@@ -152,7 +155,16 @@ void mark_grants(struct core *c, const struct release *release);
 int64_t count_healthy(
     const struct core *c, const struct app *app, const struct release *release, int process);
 
+/* kept.c */
+/* What is left of the kept release's grants: nothing runs, and its time is not over. */
+void keep_release(struct core *c, struct app *app);
+int64_t kept_deadline(const struct app *app);
+
 /* placement.c */
+/* Adds to what an entry promises to run and to keep asleep. */
+void placed_promise(struct core *c, const struct release *r, struct placed *placed, int64_t floor,
+    int64_t frozen);
+void drop_placed(struct core *c, struct release *r, size_t at);
 bool node_is_eligible(const struct node *node);
 bool any_eligible(const struct core *c);
 void place(struct core *c, struct app *app, enum release_slot slot, size_t process);

@@ -98,10 +98,11 @@ answers() {
     get "$1" | grep -q "$2"
 }
 
-# healthy APP N: true if exactly N instances are healthy and nothing else of it runs.
+# healthy APP N: true if exactly N instances are healthy and nothing else of it runs; what sleeps
+# does not run.
 healthy() {
-    [ "$(paas ps "$1" -o json | jq -r '[.[].state] | sort | unique | join(",")')" = healthy ] &&
-        [ "$(paas ps "$1" -o json | jq length)" = "$2" ]
+    [ "$(paas ps "$1" -o json | jq -r '[.[].state | select(. != "frozen")] | sort | join(" ")')" = \
+        "$(yes healthy | head -n "$2" | paste -s -d ' ')" ]
 }
 
 # app NAME: makes the directory of an app from a paas.json on standard input.

@@ -324,9 +324,13 @@ void lab_grants(struct lab *lab, char text[4096]) {
             lab->term = lab_number(row, "term");
             lab->grants_revision = lab_number(row, "revision");
         } else {
-            sprintf(text + strlen(text), "%s.%s r%d %d..%d%s\n", lab_text(row, "app"),
+            char frozen[32] = "";
+            if (json_object_get(row, "frozen")) {
+                snprintf(frozen, sizeof(frozen), " frozen %d", (int)lab_number(row, "frozen"));
+            }
+            sprintf(text + strlen(text), "%s.%s r%d %d..%d%s%s\n", lab_text(row, "app"),
                 lab_text(row, "process"), (int)lab_number(row, "release"),
-                (int)lab_number(row, "floor"), (int)lab_number(row, "ceiling"),
+                (int)lab_number(row, "floor"), (int)lab_number(row, "ceiling"), frozen,
                 is_demand(row) ? " demand" : "");
         }
         json_decref(row);

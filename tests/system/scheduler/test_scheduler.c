@@ -127,11 +127,13 @@ static void every_command_changes_the_grants(void **state) {
     json_decref(lab_must(lab, METHOD_POST, "/v1/apps/shop/restart", NULL));
     lab_wait_grants(lab, "shop.web r1 1..5 demand\nshop.web r2 1..5\n");
     lab_report(lab, false, "bbbb web.2 shop web 2 healthy");
-    lab_wait_grants(lab, "shop.web r2 1..5 demand\n");
+    lab_wait_grants(lab, "shop.web r2 1..5 demand\nshop.web r1 0..0 frozen 1\n");
     json_decref(lab_must(lab, METHOD_POST, "/v1/apps/shop/rollback", NULL));
-    lab_wait_grants(lab, "shop.web r1 1..5 demand\n"); /* its instance is there still */
+    /* Its instance is there still. */
+    lab_wait_grants(lab, "shop.web r1 1..5 demand\nshop.web r2 0..0 frozen 1\n");
     json_decref(lab_must(lab, METHOD_PATCH, "/v1/apps/shop/env", "{\"set\":{\"A\":\"1\"}}"));
-    lab_wait_grants(lab, "shop.web r1 1..5 demand\nshop.web r3 1..5\n");
+    lab_wait_grants(
+        lab, "shop.web r1 1..5 demand\nshop.web r3 1..5\nshop.web r2 0..0 frozen 1\n");
     json_t *env = lab_must(lab, METHOD_GET, "/v1/apps/shop/env", NULL);
     assert_string_equal(lab_text(json_object_get(env, "env"), "A"), "1");
     json_decref(env);
@@ -454,7 +456,7 @@ static void pushes_at_once_leave_one_that_serves(void **state) {
     }
     lab_wait_grants(lab, "shop.web r1 1..1 demand\nshop.web r25 1..1\n");
     lab_report(lab, false, "bbbb web.2 shop web 25 healthy");
-    lab_wait_grants(lab, "shop.web r25 1..1 demand\n");
+    lab_wait_grants(lab, "shop.web r25 1..1 demand\nshop.web r1 0..0 frozen 1\n");
     json_t *releases = lab_must(lab, METHOD_GET, "/v1/apps/shop/releases", NULL);
     for (size_t i = 1; i < 24; i++) {
         assert_string_equal(lab_text(json_array_get(releases, i), "state"), "superseded");

@@ -269,6 +269,7 @@ static void rollback_goes_to_the_release_before(void **state) {
     assert_int_equal(intent_app(&d->intent, "shop")->target, 1);
     assert_int_equal(verdict(d, "shop", 1, true), 0);
     assert_int_equal(intent_app(&d->intent, "shop")->serving, 1);
+    assert_int_equal(intent_app(&d->intent, "shop")->kept, 3);
     assert_int_equal(rollback(d, 77), -1);
     assert_int_equal(d->err.code, ERR_NOT_FOUND);
     assert_int_equal(rollback(d, 3), 0);
@@ -343,7 +344,8 @@ static void old_releases_are_forgotten_with_their_configurations(void **state) {
     assert_int_equal(row->releases.count, RELEASES_KEPT);
     assert_int_equal(d->intent.configs.count, RELEASES_KEPT);
     assert_non_null(app_release(row, 5)); /* it serves */
-    assert_null(app_release(row, 1));
+    assert_non_null(app_release(row, 1)); /* it is kept */
+    assert_null(app_release(row, 2));
 }
 
 /* --- scale ------------------------------------------------------------------------------------ */

@@ -141,6 +141,137 @@ static void a_deploy_runs_both_then_moves_demand_then_drops_the_old(void **state
     world_end(&w);
 }
 
+/* Release 1 served and is kept; release 2 serves, healthy, on two nodes. */
+static void serve_again(struct world *w, struct world_app *a) {
+    serve(w, a, 2);
+    report(w, "n1", true, "a shop web 1 healthy\nb shop web 1 healthy");
+    app_release_add(a, 2, 2, -1);
+    a->app.target = a->app.attempt = 2;
+    app_send(w, a);
+    report(w, "n1", true,
+        "a shop web 1 healthy\nb shop web 1 healthy\nc shop web 2 healthy\nd shop web 2 healthy");
+    a->app.serving = 2;
+    a->app.kept = 1;
+    app_send(w, a);
+    report(w, "n1", true,
+        "a shop web 1 frozen\nb shop web 1 frozen\nc shop web 2 healthy\nd shop web 2 healthy");
+    world_clear(w);
+}
+
+static void the_release_before_stays_frozen_for_its_time(void **state) {
+    struct world w;
+    struct world_app a;
+    (void)state;
+    serve_again(&w, &a);
+    GRANTS(&w, "n1", "shop.web r2 2..2 demand\nshop.web r1 0..0 frozen 2\n");
+    w.now = WORLD_KEEP_MS - 1;
+    report(&w, "n1", false, "");
+    GRANTS(&w, "n1", "shop.web r2 2..2 demand\nshop.web r1 0..0 frozen 2\n");
+    world_time(&w, core_deadline(w.core));
+    assert_int_equal(w.now, WORLD_KEEP_MS);
+    GRANTS(&w, "n1", "shop.web r2 2..2 demand\n");
+    SAYS(&w, "grants n1\n");
+    world_end(&w);
+}
+
+static void going_back_wakes_what_is_kept_where_it_sleeps(void **state) {
+    struct world w;
+    struct world_app a;
+    (void)state;
+    serve_again(&w, &a);
+    report(&w, "n2", true, ""); /* emptier, and yet not where it goes */
+    a.app.target = 1;
+    a.app.attempt = 3;
+    app_send(&w, &a);
+    GRANTS(&w, "n1", "shop.web r2 2..2 demand\nshop.web r1 2..2\n");
+    world_clear(&w);
+    report(&w, "n1", false, "a shop web 1 healthy\nb shop web 1 healthy");
+    SAYS(&w, "verdict shop r1 done\n");
+    a.app.serving = 1;
+    a.app.kept = 2;
+    app_send(&w, &a);
+    GRANTS(&w, "n1", "shop.web r1 2..2 demand\nshop.web r2 0..0 frozen 2\n");
+    world_end(&w);
+}
+
+static void a_third_release_lets_the_kept_one_go_when_it_serves(void **state) {
+    struct world w;
+    struct world_app a;
+    (void)state;
+    serve_again(&w, &a);
+    app_release_add(&a, 3, 1, -1);
+    a.app.target = a.app.attempt = 3;
+    app_send(&w, &a);
+    GRANTS(&w, "n1", "shop.web r2 2..2 demand\nshop.web r3 1..1\nshop.web r1 0..0 frozen 2\n");
+    a.app.serving = 3;
+    a.app.kept = 2;
+    app_send(&w, &a);
+    GRANTS(&w, "n1", "shop.web r3 1..1 demand\nshop.web r2 0..0 frozen 2\n");
+    a.app.stopped = true;
+    app_send(&w, &a);
+    GRANTS(&w, "n1", "");
+    world_end(&w);
+}
+
+static void nothing_is_kept_for_no_time(void **state) {
+    struct world w;
+    struct world_app a;
+    (void)state;
+    serve(&w, &a, 1);
+    report(&w, "n1", true, "a shop web 1 healthy");
+    a.processes[0][0].keep = 0;
+    app_release_add(&a, 2, 1, -1);
+    a.app.serving = a.app.target = 2;
+    a.app.kept = 1;
+    app_send(&w, &a);
+    GRANTS(&w, "n1", "shop.web r2 1..1 demand\n");
+    world_end(&w);
+}
+
+/* A new scheduler knows what sleeps by the grants in force, and counts its time anew. */
+static void what_is_kept_outlives_the_scheduler(void **state) {
+    struct world w;
+    struct world_app a;
+    (void)state;
+    world_begin(&w);
+    w.now = 5000;
+    world_step(&w, &(struct core_event){ .type = CORE_NODE, .node = "n1" });
+    app_begin(&a, "shop");
+    app_release_add(&a, 1, 1, -1);
+    app_release_add(&a, 2, 1, -1);
+    a.app.serving = a.app.target = 2;
+    a.app.kept = 1;
+    app_send(&w, &a);
+    struct grant held[] = {
+        { .app = "shop", .process = "web", .release = 1, .frozen = 1 },
+        { .app = "shop", .process = "web", .release = 2, .floor = 1, .ceiling = 1 },
+    };
+    struct core_report r = {
+        .node = "n1", .whole = true, .term = 1, .grants = held, .grant_count = 2
+    };
+    world_step(&w, &(struct core_event){ .type = CORE_REPORT, .report = &r });
+    GRANTS(&w, "n1", "shop.web r2 1..1 demand\nshop.web r1 0..0 frozen 1\n");
+    w.now = 5000 + WORLD_KEEP_MS;
+    report(&w, "n1", false, "");
+    GRANTS(&w, "n1", "shop.web r2 1..1 demand\n");
+    world_end(&w);
+}
+
+static void a_deploy_under_load_begins_with_as_many_as_serve(void **state) {
+    struct world w;
+    struct world_app a;
+    (void)state;
+    serve(&w, &a, 1);
+    app_rule_set(&a, "web", 1, 3);
+    app_send(&w, &a);
+    report(&w, "n1", true, "a shop web 1 healthy\nb shop web 1 healthy");
+    app_release_add(&a, 2, 1, -1);
+    a.app.target = a.app.attempt = 2;
+    app_send(&w, &a);
+    GRANTS(&w, "n1", "shop.web r1 1..3 demand\nshop.web r2 2..3\n");
+    world_end(&w);
+}
+
 static void a_process_that_vanished_goes_with_the_old_release(void **state) {
     struct world w;
     struct world_app a;
@@ -316,7 +447,7 @@ static void a_sleeping_app_is_granted_on_one_node_and_proved_with_one_instance(v
     GRANTS(&w, "n2", "");
     a.rules[0].standby = 2;
     app_send(&w, &a);
-    GRANTS(&w, "n1", "shop.web r1 0..10 frozen demand\n");
+    GRANTS(&w, "n1", "shop.web r1 0..10 frozen 2 demand\n");
     world_end(&w);
 }
 
@@ -469,6 +600,12 @@ int main(void) {
         cmocka_unit_test(a_first_push_is_granted_and_judged_when_healthy_and_routed),
         cmocka_unit_test(a_proxy_that_is_away_does_not_hold_a_rollout_for_ever),
         cmocka_unit_test(a_deploy_runs_both_then_moves_demand_then_drops_the_old),
+        cmocka_unit_test(the_release_before_stays_frozen_for_its_time),
+        cmocka_unit_test(going_back_wakes_what_is_kept_where_it_sleeps),
+        cmocka_unit_test(a_third_release_lets_the_kept_one_go_when_it_serves),
+        cmocka_unit_test(nothing_is_kept_for_no_time),
+        cmocka_unit_test(what_is_kept_outlives_the_scheduler),
+        cmocka_unit_test(a_deploy_under_load_begins_with_as_many_as_serve),
         cmocka_unit_test(a_process_that_vanished_goes_with_the_old_release),
         cmocka_unit_test(an_end_that_trying_again_cannot_change_fails_at_once),
         cmocka_unit_test(other_ends_fail_at_the_third_and_repeated_reports_count_once),

@@ -53,6 +53,14 @@ struct history {
     bool exists[APPS];
 };
 
+/* The target serves, and what served before is kept. */
+static void take_over(struct world_app *a) {
+    if (a->app.serving != a->app.target) {
+        a->app.kept = a->app.serving;
+        a->app.serving = a->app.target;
+    }
+}
+
 static void change_app(struct history *h, int i) {
     struct world_app *a = &h->apps[i];
     if (!h->exists[i]) {
@@ -61,7 +69,7 @@ static void change_app(struct history *h, int i) {
         app_begin(a, name);
         h->exists[i] = true;
     }
-    switch (below(&h->random, 6)) {
+    switch (below(&h->random, 7)) {
     case 0:
         app_rule_set(a, "web", below(&h->random, 4), 4 + below(&h->random, 3));
         break;
@@ -69,7 +77,14 @@ static void change_app(struct history *h, int i) {
         a->app.stopped = !a->app.stopped;
         break;
     case 2:
-        a->app.serving = a->app.target;
+        take_over(a);
+        break;
+    case 4:
+        if (a->app.release_count) {
+            a->app.target = 1 + below(&h->random, (int)a->app.release_count);
+            a->app.failed = false;
+            a->app.attempt++;
+        }
         break;
     case 3:
         a->app.failed = a->app.target != a->app.serving;
@@ -88,7 +103,7 @@ static void change_app(struct history *h, int i) {
 
 static void make_report(struct history *h, struct core_report *r, struct core_instance *rows) {
     static const int states[] = { INSTANCE_STARTING, INSTANCE_HEALTHY, INSTANCE_UNHEALTHY,
-        INSTANCE_DRAINING, INSTANCE_STOPPED, INSTANCE_FAILED };
+        INSTANCE_DRAINING, INSTANCE_FROZEN, INSTANCE_STOPPED, INSTANCE_FAILED };
     int node = (int)below(&h->random, NODES);
     memset(r, 0, sizeof(*r));
     snprintf(r->node, sizeof(r->node), "n%d", node);
@@ -105,7 +120,7 @@ static void make_report(struct history *h, struct core_report *r, struct core_in
         snprintf(rows[i].app, sizeof(rows[i].app), "app%d", (int)below(&h->random, APPS));
         strcpy(rows[i].process, below(&h->random, 2) ? "web" : "worker");
         rows[i].release = 1 + below(&h->random, WORLD_RELEASES);
-        rows[i].state = states[below(&h->random, 6)];
+        rows[i].state = states[below(&h->random, sizeof(states) / sizeof(*states))];
         rows[i].reason = (int)below(&h->random, END_UNKNOWN + 1);
     }
 }
@@ -285,7 +300,7 @@ static void commit_verdicts(struct history *h) {
         char said[32];
         snprintf(said, sizeof(said), "verdict app%d r%d done", i, (int)h->apps[i].app.target);
         if (h->exists[i] && strstr(h->w.text, said)) {
-            h->apps[i].app.serving = h->apps[i].app.target;
+            take_over(&h->apps[i]);
             assert_int_equal(app_send(&h->w, &h->apps[i]), 0);
         }
     }
@@ -317,7 +332,8 @@ static void when_faults_stop_everything_desired_runs_and_it_is_quiet(void **stat
             }
         }
         for (int round = 0; round < 8; round++) {
-            h.w.now += 1000;
+            /* First the time of all that is kept is over. */
+            h.w.now += round ? 1000 : WORLD_KEEP_MS;
             world_clear(&h.w);
             for (int i = 0; i < NODES; i++) {
                 settle_node(&h, i);

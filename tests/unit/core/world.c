@@ -106,6 +106,7 @@ void app_release_add(struct world_app *a, int64_t release, int64_t web, int64_t 
     strcpy(p[0].name, "web");
     p[0].instances = web;
     p[0].memory = 1 << 20;
+    p[0].keep = p[1].keep = WORLD_KEEP_MS;
     strcpy(p[1].name, "worker");
     p[1].instances = worker;
     p[1].memory = 1 << 20;
@@ -182,9 +183,12 @@ int report(struct world *w, const char *node, bool whole, const char *rows) {
 
 static void add_grant(void *data, const struct grant *g) {
     char *text = data, line[256];
+    char frozen[32] = "";
+    if (g->frozen) {
+        snprintf(frozen, sizeof(frozen), " frozen %d", (int)g->frozen);
+    }
     snprintf(line, sizeof(line), "%s.%s r%d %d..%d%s%s\n", g->app, g->process, (int)g->release,
-        (int)g->floor, (int)g->ceiling, g->frozen ? " frozen" : "",
-        g->target_of_demand ? " demand" : "");
+        (int)g->floor, (int)g->ceiling, frozen, g->target_of_demand ? " demand" : "");
     assert_true(strlen(text) + strlen(line) < WORLD_TEXT);
     strcat(text, line);
 }

@@ -5,7 +5,7 @@
 
 #include <paas/core.h>
 
-enum { WORLD_RELEASES = 8, WORLD_NODES = 8, WORLD_ROWS = 64, WORLD_TEXT = 8192 };
+enum { WORLD_RELEASES = 8, WORLD_NODES = 8, WORLD_ROWS = 64, WORLD_TEXT = 8192, WORLD_KEEP_MS = 60000 };
 
 struct world_app {
     struct core_app app;
@@ -41,7 +41,7 @@ int app_send(struct world *w, struct world_app *a);
 /* A report of a node with rows "id app process release state[ reason]", one a line; state is
  * starting, healthy, failed or stopped. It has applied the routes last sent. */
 int report(struct world *w, const char *node, bool whole, const char *rows);
-/* Grants of a node as text: "app.process rR floor..ceiling[ demand]", one a line. */
+/* Grants of a node as text: "app.process rR floor..ceiling[ frozen N][ demand]", one a line. */
 const char *grants_of(struct world *w, const char *node, char text[WORLD_TEXT]);
 
 #endif
