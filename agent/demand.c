@@ -6,10 +6,18 @@
 enum {
     MILLI = 1000,
     LONG_START_MS = 100, /* from here on a start is long enough to look ahead for */
-    QUIET_LEVEL = 20,    /* thousandths of a request: nothing is going on */
+    LONG_SERVICE_MS =
+        200,          /* from here on a wait for a free slot is long enough for all the margin */
+    QUIET_LEVEL = 20, /* thousandths of a request: nothing is going on */
     SERVICE_MAX_US = 600000000,
-    TICK_MS = 100, /* between decisions while there is load */
+    REQUESTS_MAX = 1000000,   /* at once, of one app on one host */
+    ANSWERS_MAX = 1000000000, /* between two looks */
+    TICK_MS = 100,            /* between decisions while there is load */
 };
+
+/* Nothing that is made of these overflows. */
+#define TIME_MAX (INT64_MAX / 1000000) /* ms */
+#define AREA_MAX (INT64_MAX / 1000000) /* request-ms */
 
 const char *const demand_reason_words[] = {
     [DEMAND_AT_MIN] = "nothing asks for more than the minimum",
@@ -60,9 +68,10 @@ static int64_t largest(const int64_t *values, size_t count) {
 
 void demand_init(struct demand *d, msec now) {
     memset(d, 0, sizeof *d);
-    now = larger(now, 0);
+    now = clamp(now, 0, TIME_MAX);
     d->begun = true;
-    d->now = d->rate_since = d->active = d->lowered = now;
+    d->now = d->rate_since = d->active = d->lowered = d->raised = now;
+    d->episode = now - DEMAND_CLEAR_MS;
     d->second = now / MILLI;
     d->step = now / DEMAND_STEP_MS;
     d->service_us = (int64_t)DEMAND_SERVICE_PRIOR_MS * MILLI;
@@ -116,18 +125,22 @@ static void smooth(struct demand *d, msec passed) {
     }
 }
 
-/* Service time: request-ms over answers (Little's law the other way round). */
+/* Service time: request-ms over answers (Little's law the other way round), the mean of the last
+ * DEMAND_LEARN_MEAN answers or so: an estimate that jumps would make the number of instances jump.
+ */
 static void learn_service(struct demand *d, const struct demand_sample *s, msec passed) {
     int64_t arrived = larger(s->arrived - d->last_arrived, 0);
     int64_t inside = s->in_flight + s->held - d->last_in_flight - d->last_held;
-    d->area += d->last_in_flight * passed;
-    d->answered += larger(arrived - inside, 0);
+    d->area += d->last_in_flight * smaller(passed, SERVICE_MAX_US / MILLI);
+    d->area = smaller(d->area, AREA_MAX);
+    d->answered = smaller(d->answered + larger(arrived - inside, 0), ANSWERS_MAX);
     if (d->answered < DEMAND_LEARN_REQUESTS / 4 || d->area <= 0) {
         return;
     }
     int64_t us = clamp(d->area * MILLI / d->answered, 1, SERVICE_MAX_US);
-    d->service_us = d->answered_ever == 0 ? us : d->service_us + (us - d->service_us) / 4;
     d->answered_ever += d->answered;
+    int64_t of = smaller(d->answered_ever, larger(DEMAND_LEARN_MEAN, d->answered));
+    d->service_us += (us - d->service_us) * d->answered / of;
     d->area = d->answered = 0;
 }
 
@@ -169,7 +182,7 @@ static void remember(struct demand *d, const struct demand_sample *s) {
 /* `load` and half or all of its root, in thousandths. */
 static int64_t with_margin(const struct demand *d, int64_t load) {
     int64_t margin = root(load * MILLI);
-    return load + (d->start_us < LONG_START_MS * MILLI ? margin / 2 : margin);
+    return load + (d->service_us < LONG_SERVICE_MS * MILLI ? margin / 2 : margin);
 }
 
 static int64_t base_target(
@@ -196,33 +209,54 @@ static int64_t service_time(const struct demand *d, const struct demand_sample *
 static int64_t offered(const struct demand *d, const struct demand_sample *s, int64_t service) {
     msec span = d->rate_before_ms + (s->now - d->rate_since);
     int64_t arrivals = d->rate_before + (s->arrived - d->rate_arrived);
-    return arrivals * service / larger(span, DEMAND_RATE_MS);
+    return clamp(arrivals, 0, ANSWERS_MAX) * service / larger(span, DEMAND_RATE_MS);
+}
+
+/* What new instances have not taken on yet: those that a queue already asked for are filled by it,
+ * and counted as load they would ask for more, and so on until there is one a request. So the load
+ * beside the queue stays what it was when the queue began, until there was time to serve it. */
+static int64_t load_beside_queue(struct demand *d, const struct demand_sample *s, msec span) {
+    if (d->now - d->episode >= span) {
+        d->episode = d->now;
+        d->episode_in_flight = s->in_flight;
+    }
+    return smaller(s->in_flight, d->episode_in_flight);
 }
 
 static int64_t queue_target(
     struct demand *d, const struct demand_settings *settings, const struct demand_sample *s) {
     int64_t service = service_time(d, s);
-    int64_t slots = s->ready * settings->concurrency;
-    bool urgent = s->ready == 0 || s->oldest_held >= DEMAND_WAIT_MS ||
-                  s->held * service / larger(slots, 1) >= DEMAND_WAIT_MS * MILLI;
-    if (s->held == 0 || !urgent) {
+    int64_t slots = larger(s->ready * settings->concurrency, 1);
+    bool long_queue = s->ready == 0 || s->held * service / slots >= DEMAND_QUEUE_MS * MILLI;
+    if (s->held == 0 || (!long_queue && s->oldest_held < DEMAND_WAIT_MS)) {
         return 0;
     }
     int64_t span = larger(d->start_us, DEMAND_CLEAR_MS * MILLI);
     int64_t share = s->held * smaller(service, span) / (span / MILLI); /* thousandths */
+    int64_t beside = load_beside_queue(d, s, span / MILLI) * MILLI;
     int64_t all = (s->in_flight + s->held) * MILLI;
-    int64_t need =
-        larger(s->in_flight * MILLI + share, with_margin(d, offered(d, s, service)) + share);
-    return larger(divide_up(smaller(all, need), settings->concurrency * MILLI), 1);
+    int64_t need = smaller(all, larger(beside, offered(d, s, service)) + share);
+    /* A short queue that is only old is worth an instance only if it would fill half of one. */
+    int64_t slot = settings->concurrency * MILLI;
+    return larger(long_queue ? divide_up(need, slot) : (need + slot / 2) / slot, 1);
 }
 
-/* Half of a surplus a second, at least one. */
+/* A surplus that noise may need again within a minute. */
+static int64_t small_surplus(int64_t running) {
+    return root(running * 25 / 16) - 1;
+}
+
+/* Half of a surplus a second, at least one; a small one only when nothing asked for more for long.
+ */
 static int64_t fall(struct demand *d, int64_t want) {
     if (want >= d->running) {
+        d->raised = want > d->running ? d->now : d->raised;
         d->lowered = d->now;
         return want;
     }
-    if (d->now - d->lowered < DEMAND_DOWN_MS) {
+    bool small = d->running - want <= small_surplus(d->running);
+    if (d->now - d->lowered < DEMAND_DOWN_MS ||
+        (small && d->now - d->raised < DEMAND_KEEP_S * MILLI)) {
         return d->running;
     }
     d->lowered = d->now;
@@ -257,23 +291,46 @@ static int64_t wanted(struct demand *d, const struct demand_settings *settings,
     return larger(want, settings->min);
 }
 
-void demand_decide(struct demand *d, const struct demand_settings *settings,
+/* Whatever a caller says, no sum or product below overflows. A clock that goes back stands. */
+static struct demand_sample bounded(const struct demand *d, const struct demand_sample *s) {
+    return (struct demand_sample){
+        .now = clamp(s->now, d->now, TIME_MAX),
+        .in_flight = clamp(s->in_flight, 0, REQUESTS_MAX),
+        .held = clamp(s->held, 0, REQUESTS_MAX),
+        .oldest_held = clamp(s->oldest_held, 0, SERVICE_MAX_US / MILLI),
+        .oldest_in_flight = clamp(s->oldest_in_flight, 0, SERVICE_MAX_US / MILLI),
+        .arrived = clamp(s->arrived, 0, INT64_MAX / 4),
+        .ready = clamp(s->ready, 0, DEMAND_INSTANCES_MAX),
+        .starting = clamp(s->starting, 0, DEMAND_INSTANCES_MAX),
+    };
+}
+
+static struct demand_settings sane(const struct demand_settings *s) {
+    int64_t min = clamp(s->min, 0, DEMAND_INSTANCES_MAX);
+    return (struct demand_settings){
+        .concurrency = clamp(s->concurrency, 1, REQUESTS_MAX),
+        .min = min,
+        .max = clamp(s->max, min, DEMAND_INSTANCES_MAX),
+        .idle = clamp(s->idle, 0, TIME_MAX),
+    };
+}
+
+void demand_decide(struct demand *d, const struct demand_settings *given,
     const struct demand_sample *sample, struct demand_decision *out) {
-    struct demand_sample s = *sample;
     if (!d->begun) {
-        demand_init(d, s.now);
+        demand_init(d, clamp(sample->now, 0, TIME_MAX));
     }
-    s.now = larger(s.now, d->now);
+    struct demand_sample s = bounded(d, sample);
+    const struct demand_settings fitting = sane(given), *settings = &fitting;
     *out = (struct demand_decision){ 0 };
     remember(d, &s);
     int64_t want = wanted(d, settings, &s, out);
-    int64_t most = larger(settings->max, settings->min);
     int64_t running = fall(d, want);
     if (running > want) {
         out->reason = DEMAND_FALLING;
     }
-    if (running > most) {
-        running = most;
+    if (running > settings->max) {
+        running = settings->max;
         out->reason = DEMAND_AT_MAX;
     }
     if (is_idle(d, settings, &s)) {

@@ -4,12 +4,13 @@
  * Pure: integers, time as an argument, no allocation. The same object runs in the agent, the tests
  * and the simulator.
  *
- * Requests in flight are the measure (Little's law: arrivals times service time), smoothed over a
- * second; the largest of the last half minute, plus half of what it has been seen to grow within
+ * Requests in flight are the measure (Little's law: arrivals times service time), smoothed over two
+ * seconds; the largest of the last half minute, plus half of what it has been seen to grow within
  * one start, plus a margin of its square root (Halfin-Whitt staffing), divided by the slots of an
  * instance, is the base. A queue asks for more at once, but only for what new instances can serve
  * before the present ones would have: an instance that takes S to start serves max(S, 250 ms)/D of
- * the queue. What a queue asked for is held for five seconds; a surplus goes by half a second.
+ * the queue. What a queue asked for is held for five seconds; a surplus goes by half a second, but
+ * a small one, which noise may soon need again, only a minute after the last rise.
  */
 #ifndef PAAS_DEMAND_H
 #define PAAS_DEMAND_H
@@ -25,14 +26,18 @@ enum {
     DEMAND_STEP_MS = 100,    /* of the record of levels that growth is measured on */
     DEMAND_STEPS = 64,       /* steps: growth within at most 6.4 s of start time */
     DEMAND_HOLD_S = 5,       /* what a queue asked for is held so long */
-    DEMAND_SMOOTH_MS = 1000, /* time constant of the level */
-    DEMAND_WAIT_MS = 20,     /* a wait that is worth another instance */
+    DEMAND_KEEP_S = 60,      /* a small surplus is kept so long after a rise */
+    DEMAND_SMOOTH_MS = 2000, /* time constant of the level */
+    DEMAND_WAIT_MS = 20,     /* a wait that may be worth another instance */
+    DEMAND_QUEUE_MS = 50,    /* a queue that takes so long to serve is worth one in any case */
     DEMAND_CLEAR_MS = 250,   /* in which a queue should be served */
     DEMAND_DOWN_MS = 1000,   /* half of a surplus goes in this time */
     DEMAND_RATE_MS = 250,    /* arrivals are counted over one to two of these */
     DEMAND_SERVICE_PRIOR_MS = 100,
     DEMAND_START_PRIOR_MS = 50,
-    DEMAND_LEARN_REQUESTS = 32, /* answers before the service time is believed */
+    DEMAND_INSTANCES_MAX = 100000, /* more than any host runs; beyond any grant */
+    DEMAND_LEARN_REQUESTS = 32,    /* answers before the service time is believed */
+    DEMAND_LEARN_MEAN = 256,       /* answers that it is the mean of */
 };
 
 struct demand_settings {
@@ -92,9 +97,12 @@ struct demand {
     int64_t answered; /* answers since */
     int64_t answered_ever;
     int64_t service_us, start_us;
-    int64_t running; /* decided last */
-    msec lowered;    /* when it was last lowered */
-    msec active;     /* when there was last a request */
+    int64_t running;           /* decided last */
+    msec lowered;              /* when it was last lowered */
+    msec raised;               /* and raised */
+    msec episode;              /* when the present queue began, or its time was over */
+    int64_t episode_in_flight; /* at that moment */
+    msec active;               /* when there was last a request */
 };
 
 void demand_init(struct demand *d, msec now);

@@ -261,15 +261,19 @@ static void complete(struct sim *s) {
     }
 }
 
-/* Poisson arrivals of one ms at this rate. */
+/* Poisson arrivals of one ms at this rate, in parts whose chance of none a double can tell. */
 static int arrive(struct sim *s, double rps, bool *any) {
-    double limit = exp(-rps / 1000), product = uniform(s);
-    for (*any = false; product > limit; product *= uniform(s)) {
-        *any = true;
-        s->arrived++;
-        s->out->requests++;
-        if (push(&s->queue, s->now) < 0) {
-            return -1;
+    enum { PART = 100 };
+    *any = false;
+    for (double left = rps / 1000; left > 0; left -= PART) {
+        double limit = exp(-fmin(left, PART));
+        for (double product = uniform(s); product > limit; product *= uniform(s)) {
+            *any = true;
+            s->arrived++;
+            s->out->requests++;
+            if (push(&s->queue, s->now) < 0) {
+                return -1;
+            }
         }
     }
     return 0;
@@ -381,7 +385,7 @@ int sim_autoscale(const struct trace *trace, const struct sim_settings *settings
         .concurrency = settings->concurrency,
         .min = settings->min,
         .max = settings->max,
-        .idle = DEMAND_WINDOW_S * 1000,
+        .idle = settings->idle_ms,
     };
     *out = (struct sim_result){ 0 };
     s.units = calloc(INSTANCES_MAX, sizeof *s.units);

@@ -16,7 +16,7 @@ enum service_kind { SERVICE_EXPONENTIAL, SERVICE_FIXED, SERVICE_MIXED };
 struct sim_settings {
     enum service_kind service;
     int64_t service_ms, start_ms, deadline_ms;
-    int64_t concurrency, min, max, standby;
+    int64_t concurrency, min, max, standby, idle_ms;
     uint64_t seed;
     enum law_kind law;
 };

@@ -1,19 +1,24 @@
 /* paas-sim: what a policy would do to a load, before production. SPDX-License-Identifier:
  * Apache-2.0
  */
+#include <fcntl.h>
 #include <getopt.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include <paas/file.h>
 #include <paas/str.h>
+#include <paas/wire.h>
 
 #include "autoscale.h"
+#include "matrix.h"
 #include "svg.h"
 
 static const char usage[] =
     "usage: paas-sim autoscale --trace FILE --service-ms D [options]\n"
+    "       paas-sim autoscale --matrix [-o json]\n"
     "\n"
     "Runs the agent's own autoscaling law over a load and prints waiting against cost, beside the\n"
     "laws of Knative (kpa) and Kubernetes (hpa).\n"
@@ -25,11 +30,16 @@ static const char usage[] =
     "  --start-ms S        time from the decision until an instance is ready (50)\n"
     "  --concurrency C     requests that one instance serves at once (1)\n"
     "  --min A --max B     bounds of the number of instances (0, 10000)\n"
+    "  --policy FILE       an app's own settings: what paas.json has as \"autoscale\"; options that\n"
+    "                      come after it go over it\n"
     "  --standby N         frozen instances kept ready (0)\n"
+    "  --idle-ms T         time without a request before sleep (30000)\n"
     "  --deadline-ms D     a request that waits longer fails (10000)\n"
     "  --seed N            of chance (1)\n"
     "  --law LIST          of ours,kpa,hpa (all)\n"
     "  --svg FILE          draws the runs\n"
+    "  --matrix            all made-up loads under all starts, service times and concurrencies, with\n"
+    "                      pass or what was missed; exit 1 when something was\n"
     "  -o json             one JSON row a law\n"
     "\n"
     "example: paas-sim autoscale --trace day.csv --service-ms 50 --concurrency 10 --svg day.svg\n";
@@ -38,7 +48,7 @@ struct arguments {
     const char *trace, *svg;
     struct sim_settings settings;
     bool laws[LAW_COUNT];
-    bool json;
+    bool json, matrix;
 };
 
 static int wrong(const char *why) {
@@ -72,7 +82,31 @@ static int parse_service(const char *name, struct arguments *a) {
     return wrong("--service: only exp, fixed and mixed are known");
 }
 
-enum option_key { O_TRACE = 256, O_SVG, O_SERVICE, O_LAW, O_NUMBERS };
+/* An app's own rule. */
+static int take_policy(const char *path, struct arguments *a) {
+    enum { POLICY_BYTES_MAX = 65536 };
+    struct scale_rule rule;
+    struct buf text;
+    struct err err;
+    buf_init(&text, POLICY_BYTES_MAX);
+    int result = file_read_whole(AT_FDCWD, path, &text, &err);
+    if (result == 0) {
+        result = json_decode(&scale_rule_json, text.data, text.len, &rule, &err);
+    }
+    buf_free(&text);
+    if (result < 0) {
+        err_wrap(&err, "--policy %s", path);
+        return wrong(err.text);
+    }
+    a->settings.min = rule.min;
+    a->settings.max = rule.max ? rule.max : a->settings.max;
+    a->settings.concurrency = rule.concurrency;
+    a->settings.idle_ms = rule.idle;
+    a->settings.standby = rule.standby;
+    return -1;
+}
+
+enum option_key { O_TRACE = 256, O_SVG, O_SERVICE, O_LAW, O_POLICY, O_MATRIX, O_NUMBERS };
 
 /* Options that are a number: name, place, bounds. */
 static const struct number {
@@ -86,6 +120,7 @@ static const struct number {
     { "min", offsetof(struct sim_settings, min), 0, 10000 },
     { "max", offsetof(struct sim_settings, max), 1, 10000 },
     { "standby", offsetof(struct sim_settings, standby), 0, 10000 },
+    { "idle-ms", offsetof(struct sim_settings, idle_ms), 100, 86400000 },
     { "deadline-ms", offsetof(struct sim_settings, deadline_ms), 1, 600000 },
     { "seed", offsetof(struct sim_settings, seed), 0, INT64_MAX },
 };
@@ -106,6 +141,11 @@ static int take(int key, char *value, struct arguments *a) {
         return parse_service(value, a);
     case O_LAW:
         return parse_laws(value, a);
+    case O_POLICY:
+        return take_policy(value, a);
+    case O_MATRIX:
+        a->matrix = true;
+        return -1;
     case 'o':
         a->json = strcmp(value, "json") == 0;
         return a->json ? -1 : wrong("-o: only json is known");
@@ -127,15 +167,17 @@ static int take(int key, char *value, struct arguments *a) {
 }
 
 static int parse(int argc, char **argv, struct arguments *a) {
-    struct option options[NUMBERS + 6] = {
+    struct option options[NUMBERS + 8] = {
         { "trace", required_argument, NULL, O_TRACE },
         { "svg", required_argument, NULL, O_SVG },
         { "service", required_argument, NULL, O_SERVICE },
         { "law", required_argument, NULL, O_LAW },
+        { "policy", required_argument, NULL, O_POLICY },
+        { "matrix", no_argument, NULL, O_MATRIX },
         { "help", no_argument, NULL, 'h' },
     };
     for (int i = 0; i < NUMBERS; i++) {
-        options[5 + i] = (struct option){ numbers[i].name, required_argument, NULL, O_NUMBERS + i };
+        options[7 + i] = (struct option){ numbers[i].name, required_argument, NULL, O_NUMBERS + i };
     }
     int key;
     while ((key = getopt_long(argc, argv, "ho:", options, NULL)) != -1) {
@@ -144,7 +186,7 @@ static int parse(int argc, char **argv, struct arguments *a) {
             return status;
         }
     }
-    if (optind < argc || !a->trace || a->settings.service_ms == 0) {
+    if (optind < argc || (!a->matrix && (!a->trace || a->settings.service_ms == 0))) {
         return wrong("--trace and --service-ms are needed, and nothing beside options");
     }
     if (a->settings.min > a->settings.max) {
@@ -207,12 +249,22 @@ static int autoscale(const struct arguments *a) {
     return status;
 }
 
+static int matrix(const struct arguments *a) {
+    struct err err;
+    int result = matrix_print(&a->settings, a->json, &err);
+    if (result < 0) {
+        fprintf(stderr, "error: %s\n", err.text);
+    }
+    return result != 0;
+}
+
 int main(int argc, char **argv) {
     struct arguments a = {
         .settings = { .start_ms = 50,
             .concurrency = 1,
             .max = 10000,
             .deadline_ms = 10000,
+            .idle_ms = 30000,
             .seed = 1 },
         .laws = { true, true, true },
     };
@@ -221,5 +273,5 @@ int main(int argc, char **argv) {
         return argc == 2 && strcmp(argv[1], "--help") == 0 ? 0 : 2;
     }
     int status = parse(argc - 1, argv + 1, &a);
-    return status >= 0 ? status : autoscale(&a);
+    return status >= 0 ? status : a.matrix ? matrix(&a) : autoscale(&a);
 }

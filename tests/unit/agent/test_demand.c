@@ -8,7 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "demand.h"
+#include "autoscale.h"
+#include "traces.h"
 
 static const struct demand_settings sleeper = {
     .concurrency = 5, .min = 0, .max = 20, .idle = 2000
@@ -157,6 +158,177 @@ static void a_surplus_goes_by_half_a_second(void **state) {
     assert_int_equal(running, 1);
 }
 
+/* The same past, and at the end more that waits or is under way: never fewer. */
+static void more_at_the_end_of_the_same_past_wants_no_fewer(void **state) {
+    (void)state;
+    const struct demand_settings settings = {
+        .concurrency = 3, .min = 0, .max = 1000, .idle = 1000
+    };
+    for (unsigned round = 1; round < 300; round++) {
+        unsigned seed = round;
+        struct demand past;
+        msec now = 0;
+        int64_t arrived = 0;
+        demand_init(&past, 0);
+        for (int step = rand_r(&seed) % 200; step > 0; step--) {
+            now += rand_r(&seed) % 200;
+            arrived += rand_r(&seed) % 30;
+            decide(&past, &settings, random_sample(&seed, now, arrived));
+        }
+        struct demand_sample last = random_sample(&seed, now + 10, arrived + 60);
+        int64_t before = 0;
+        for (int64_t held = 0; held < 60; held++) {
+            struct demand branch = past;
+            last.held = held;
+            last.arrived++;
+            int64_t running = decide(&branch, &settings, last).running;
+            assert_true(running >= before);
+            before = running;
+        }
+        before = 0;
+        for (int64_t more = 0; more < 60; more++) {
+            struct demand branch = past;
+            last.in_flight++;
+            last.arrived++;
+            int64_t running = decide(&branch, &settings, last).running;
+            assert_true(running >= before);
+            before = running;
+        }
+    }
+}
+
+static struct sim_result simulate(enum trace_kind kind, struct sim_settings settings) {
+    struct trace trace;
+    struct sim_result run;
+    struct err err;
+    assert_int_equal(trace_make(kind, &trace, &err), 0);
+    settings.max = 10000;
+    settings.deadline_ms = 10000;
+    settings.idle_ms = 30000;
+    settings.seed = 1;
+    assert_int_equal(sim_autoscale(&trace, &settings, &run, &err), 0);
+    trace_free(&trace);
+    free(run.points);
+    run.points = NULL;
+    return run;
+}
+
+/* Ten minutes of the same load: at most thirty changes of direction, whatever the app. */
+static void constant_load_does_not_swing(void **state) {
+    (void)state;
+    for (int64_t service = 50; service <= 500; service *= 10) {
+        for (int64_t slots = 1; slots <= 10; slots *= 10) {
+            for (int64_t start = 5; start <= 500; start *= 10) {
+                struct sim_result run = simulate(TRACE_STEADY,
+                    (struct sim_settings){
+                        .service_ms = service, .start_ms = start, .concurrency = slots });
+                assert_in_range(run.flips, 0, 30);
+                assert_int_equal(run.failed, 0);
+                assert_in_range((int64_t)run.wait_p99_ms, 0, 20);
+            }
+        }
+    }
+}
+
+/* A thousand at once: neither a thousand instances nor a queue of seconds. */
+static void a_cold_flood_is_served_by_what_it_needs(void **state) {
+    (void)state;
+    struct sim_result run = simulate(
+        TRACE_FLOOD, (struct sim_settings){ .service_ms = 50, .start_ms = 5, .concurrency = 1 });
+    assert_int_equal(run.failed, 0);
+    assert_in_range(run.starts, 50, 700);
+    assert_in_range((int64_t)run.wait_p99_ms, 0, 500);
+}
+
+/* What nobody should ask for still gives an answer within the bounds that were asked for. */
+static void absurd_values_stay_within_bounds(void **state) {
+    (void)state;
+    static const int64_t values[] = { INT64_MIN, -1, 0, 1, 1000, INT64_MAX / 2, INT64_MAX };
+    enum { COUNT = sizeof values / sizeof *values };
+    const struct demand_settings ranges[] = {
+        { .concurrency = 0, .min = 5, .max = 2, .idle = -1 },
+        { .concurrency = -7, .min = -3, .max = 10, .idle = INT64_MAX },
+        { .concurrency = INT64_MAX, .min = 0, .max = INT64_MAX, .idle = 0 },
+    };
+    for (size_t r = 0; r < sizeof ranges / sizeof *ranges; r++) {
+        struct demand d;
+        unsigned seed = 3;
+        demand_init(&d, 0);
+        for (int step = 0; step < 5000; step++) {
+            struct demand_sample sample = {
+                .now = values[rand_r(&seed) % COUNT],
+                .in_flight = values[rand_r(&seed) % COUNT],
+                .held = values[rand_r(&seed) % COUNT],
+                .oldest_held = values[rand_r(&seed) % COUNT],
+                .oldest_in_flight = values[rand_r(&seed) % COUNT],
+                .arrived = values[rand_r(&seed) % COUNT],
+                .ready = values[rand_r(&seed) % COUNT],
+                .starting = values[rand_r(&seed) % COUNT],
+            };
+            demand_learn_start(&d, values[rand_r(&seed) % COUNT]);
+            int64_t running = decide(&d, &ranges[r], sample).running;
+            assert_true(running >= 0 && running <= DEMAND_INSTANCES_MAX);
+            assert_true(r != 0 || running == 5);
+            assert_true(r != 1 || running <= 10);
+        }
+    }
+}
+
+/* A report that is lost, comes twice or late: what is decided in the end is the same. */
+static void lost_doubled_and_late_reports_end_alike(void **state) {
+    (void)state;
+    const struct demand_settings settings = {
+        .concurrency = 1, .min = 1, .max = 100, .idle = 1000
+    };
+    enum { FAULTS = 4 };
+    int64_t ends[FAULTS];
+    for (int fault = 0; fault < FAULTS; fault++) {
+        struct demand d;
+        unsigned seed = 11;
+        int64_t running = 1;
+        demand_init(&d, 0);
+        for (msec now = 100; now < 20000; now += 100) {
+            struct demand_sample sample = {
+                .now = now, .in_flight = 20, .arrived = now * 2 / 5, .ready = running
+            };
+            bool hit = rand_r(&seed) % 3 == 0 && now < 19000;
+            if (fault == 1 && hit) {
+                continue; /* lost */
+            }
+            if (fault == 3 && hit) { /* late: it says what was true a second ago */
+                sample.arrived -= 400;
+                sample.arrived = sample.arrived < 0 ? 0 : sample.arrived;
+            }
+            running = decide(&d, &settings, sample).running;
+            if (fault == 2 && hit) { /* twice */
+                running = decide(&d, &settings, sample).running;
+            }
+        }
+        ends[fault] = running;
+        assert_in_range(ends[fault], ends[0] - 1, ends[0] + 1);
+    }
+}
+
+/* The clock jumps: an hour ahead, and back. Nothing is given up for it that load still needs. */
+static void a_jump_of_the_clock_gives_nothing_up(void **state) {
+    (void)state;
+    const struct demand_settings settings = {
+        .concurrency = 1, .min = 0, .max = 100, .idle = 1000
+    };
+    struct demand d;
+    int64_t running = 0, arrived = 0;
+    demand_init(&d, 0);
+    for (msec now = 0; now < 40000; now += 100) {
+        msec seen = now < 20000 ? now : now < 30000 ? now + 3600000 : now;
+        arrived += 20;
+        struct demand_sample sample = {
+            .now = seen, .in_flight = 10, .arrived = arrived, .ready = running
+        };
+        running = decide(&d, &settings, sample).running;
+        assert_true(now < 10000 || running >= 10);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(one_held_request_wakes_one),
@@ -165,6 +337,12 @@ int main(void) {
         cmocka_unit_test(a_long_request_keeps_awake),
         cmocka_unit_test(bounds_hold_and_the_same_input_decides_the_same),
         cmocka_unit_test(more_in_flight_wants_no_fewer),
+        cmocka_unit_test(more_at_the_end_of_the_same_past_wants_no_fewer),
+        cmocka_unit_test(constant_load_does_not_swing),
+        cmocka_unit_test(a_cold_flood_is_served_by_what_it_needs),
+        cmocka_unit_test(absurd_values_stay_within_bounds),
+        cmocka_unit_test(lost_doubled_and_late_reports_end_alike),
+        cmocka_unit_test(a_jump_of_the_clock_gives_nothing_up),
         cmocka_unit_test(a_surplus_goes_by_half_a_second),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
