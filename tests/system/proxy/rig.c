@@ -399,3 +399,19 @@ int64_t rig_metric(struct rig *r, const char *name) {
     close(fd);
     return value;
 }
+
+int64_t rig_memory(const struct rig *r) {
+#ifdef __SANITIZE_ADDRESS__
+    (void)r;
+    return -1;
+#else
+    char path[64];
+    long long pages = -1;
+    snprintf(path, sizeof path, "/proc/%d/statm", (int)r->proxy);
+    FILE *f = fopen(path, "r");
+    assert_non_null(f);
+    assert_int_equal(fscanf(f, "%*d %lld", &pages), 1);
+    fclose(f);
+    return pages * sysconf(_SC_PAGESIZE);
+#endif
+}

@@ -60,6 +60,8 @@ void rig_stop(struct rig *r);
 void rig_wait(struct rig *r);
 /* Stops the proxy if it runs, removes the directories. */
 void rig_close(struct rig *r);
+/* Resident memory of the proxy, in bytes; -1 where sanitizers keep what was freed. */
+int64_t rig_memory(const struct rig *r);
 /* A line of /metrics by its name, as a number. */
 int64_t rig_metric(struct rig *r, const char *name);
 

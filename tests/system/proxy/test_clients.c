@@ -262,6 +262,54 @@ static void a_client_that_does_not_read_is_not_served(void **state) {
     close(client);
 }
 
+/* Asks for the hosts number `first` to `first + count - 1`, pipelined, and reads the answers, each
+ * of `size` bytes. */
+static void ask_for_strangers(int client, int first, int count, size_t size) {
+    char request[64];
+    char *batch = calloc((size_t)count, sizeof request),
+         *answers = malloc((size_t)count * size + 1);
+    size_t len = 0, got = 0;
+    for (int i = first; i < first + count; i++) {
+        len += (size_t)snprintf(
+            batch + len, sizeof request, "GET / HTTP/1.1\r\nHost: h%07d.test\r\n\r\n", i);
+    }
+    put_bytes(client, batch, len);
+    while (got < (size_t)count * size) {
+        assert_int_equal(poll(&(struct pollfd){ client, POLLIN, 0 }, 1, RIG_DEADLINE), 1);
+        ssize_t n = recv(client, answers + got, (size_t)count * size - got, 0);
+        assert_true(n > 0);
+        got += (size_t)n;
+    }
+    answers[got] = '\0';
+    for (int i = 0; i < count; i++) {
+        assert_memory_equal(answers + (size_t)i * size, "HTTP/1.1 503 ", 13);
+    }
+    free(batch);
+    free(answers);
+}
+
+static void names_that_nobody_has_cost_no_memory(void **state) {
+    struct scene *s = *state;
+    enum {
+        NAMES = 200000,
+        BATCH = 200,
+        WARM = NAMES / 10,
+        GROWTH = 2 << 20, /* bytes; a name that is kept would cost 20 at least: 3.6 MB */
+    };
+    int client = rig_dial(&s->rig);
+    int64_t before = 0;
+    put(client, "GET / HTTP/1.1\r\nHost: h9999999.test\r\n\r\n");
+    char *answer = get_answer(client);
+    size_t size = strlen(answer);
+    free(answer);
+    for (int i = 0; i < NAMES; i += BATCH) {
+        ask_for_strangers(client, i, BATCH, size);
+        before = i < WARM ? rig_memory(&s->rig) : before;
+    }
+    assert_true(rig_memory(&s->rig) - before < GROWTH);
+    close(client);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void) {
@@ -271,6 +319,7 @@ int main(void) {
         TEST(headers_and_targets_have_limits),
         TEST(an_unknown_host_is_told_how_to_route_it),
         TEST(a_page_does_not_run_what_a_host_name_holds),
+        TEST(names_that_nobody_has_cost_no_memory),
         TEST(a_client_that_leaves_frees_its_instance),
         TEST(one_address_cannot_take_all_connections),
         TEST(an_answer_before_the_body_ends_the_connection),
