@@ -213,6 +213,23 @@ void store_close(struct store *s) {
     }
 }
 
+/* SQLite gives no text without memory, and none for a key that is no text. */
+static int load_row(struct store *s, sqlite3_stmt *statement,
+    int (*row)(void *data, const char *key, const char *body, size_t len, struct err *err),
+    void *data, struct err *err) {
+    const char *key = (const char *)sqlite3_column_text(statement, 0);
+    const char *body = sqlite3_column_blob(statement, 1);
+    size_t len = (size_t)sqlite3_column_bytes(statement, 1);
+    if (sqlite3_errcode(s->db) == SQLITE_NOMEM) {
+        return err_no_memory(err);
+    }
+    if (!key) {
+        err_set(err, ERR_SYSTEM, "the store is damaged: it has an object without a key");
+        return err_hint(err, "restore a backup, or move the file away to begin with nothing");
+    }
+    return row(data, key, body ? body : "", len, err);
+}
+
 int store_load(struct store *s, enum store_kind kind,
     int (*row)(void *data, const char *key, const char *body, size_t len, struct err *err),
     void *data, struct err *err) {
@@ -226,9 +243,7 @@ int store_load(struct store *s, enum store_kind kind,
     }
     int rc, failed = 0;
     while (!failed && (rc = sqlite3_step(statement)) == SQLITE_ROW) {
-        const char *key = (const char *)sqlite3_column_text(statement, 0);
-        const char *body = sqlite3_column_blob(statement, 1);
-        failed = row(data, key, body ? body : "", (size_t)sqlite3_column_bytes(statement, 1), err);
+        failed = load_row(s, statement, row, data, err);
     }
     if (!failed && rc != SQLITE_DONE) {
         failed = store_error(s->db, err, "reading the store");

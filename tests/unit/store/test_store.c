@@ -2,6 +2,7 @@
  * Apache-2.0 */
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -23,6 +24,14 @@
 
 #include <paas/file.h>
 #include <paas/store.h>
+
+/* SQLite as it is when it has no memory for a text, where told so. */
+static bool no_text;
+const unsigned char *__real_sqlite3_column_text(sqlite3_stmt *statement, int column);
+const unsigned char *__wrap_sqlite3_column_text(sqlite3_stmt *statement, int column);
+const unsigned char *__wrap_sqlite3_column_text(sqlite3_stmt *statement, int column) {
+    return no_text ? NULL : __real_sqlite3_column_text(statement, column);
+}
 
 enum { BATCH_ROWS = 3, KILLS = 25, DEADLINE_MS = 20000 };
 
@@ -343,6 +352,20 @@ static void a_full_disk_is_an_error_and_then_it_goes_on(void **state) {
     assert_int_equal(umount(p->dir), 0);
 }
 
+static void a_key_that_can_t_be_had_is_an_error(void **state) {
+    struct place *p = *state;
+    struct err err = { 0 };
+    char text[64] = "";
+    open_store(p);
+    assert_int_equal(commit(p, put(NULL, STORE_APP, "a", "1")), ERR_OK);
+    no_text = true;
+    assert_int_equal(store_load(p->store, STORE_APP, add_row, text, &err), -1);
+    no_text = false;
+    assert_int_equal(err.code, ERR_SYSTEM);
+    assert_string_equal(text, "");
+    rows_are(p, STORE_APP, "a=1\n");
+}
+
 static void closing_hands_back_what_waits(void **state) {
     struct place *p = *state;
     struct commit commits[20] = { 0 };
@@ -372,6 +395,7 @@ int main(void) {
         TEST(a_damaged_file_is_refused),
         TEST(a_text_file_is_refused),
         TEST(what_was_acknowledged_survives_every_kill),
+        TEST(a_key_that_can_t_be_had_is_an_error),
         TEST(closing_hands_back_what_waits),
         TEST(a_full_disk_is_an_error_and_then_it_goes_on),
     };
