@@ -47,6 +47,7 @@ static void on_timer(uv_timer_t *timer) {
         log_warn("removing unused images: %s", err.text);
     }
     free(images);
+    scheduler_reserve(s); /* it was used where the disk was full */
 }
 
 void cleaner_start(struct scheduler *s) {

@@ -15,9 +15,12 @@
 
 #include <paas/file.h>
 #include <paas/log.h>
+#include <paas/reserve.h>
 #include <paas/str.h>
 
-enum { PATH_BYTES = 4096, API_UNIX = 0, API_TCP = 1 };
+/* Room for the term, a few pages of SQLite at each start on a full disk. */
+#define RESERVE_FILE "reserve"
+enum { RESERVE_BYTES = 512 << 10, PATH_BYTES = 4096, API_UNIX = 0, API_TCP = 1 };
 
 /* --- store ------------------------------------------------------------------------------------ */
 
@@ -35,19 +38,39 @@ static int load_term(void *data, const char *key, const char *body, size_t len, 
     return str_int(text, 0, INT64_MAX - 1, "term", term, err);
 }
 
-/* The term grows at every start, before the first grant of it. */
-static int take_term(struct scheduler *s, struct err *err) {
+static int commit_term(struct scheduler *s, struct err *err) {
     char text[24];
-    if (store_load(s->store, STORE_META, load_term, &s->term, err) < 0) {
-        return -1;
-    }
-    s->term++;
     int len = snprintf(text, sizeof(text), "%lld", (long long)s->term);
     struct store_batch *batch = store_batch_create();
     if (batch) {
         store_batch_put(batch, STORE_META, "term", text, (size_t)len);
     }
     return store_commit_now(s->store, batch, err);
+}
+
+void scheduler_reserve(const struct scheduler *s) {
+    char path[PATH_BYTES];
+    snprintf(path, sizeof(path), "%s/" RESERVE_FILE, s->options->data);
+    reserve_keep(path, RESERVE_BYTES);
+}
+
+/* The term grows at every start, before the first grant of it. On a full disk, too: what can't be
+ * changed can still be seen, and it goes on by itself with room again. */
+static int take_term(struct scheduler *s, struct err *err) {
+    if (store_load(s->store, STORE_META, load_term, &s->term, err) < 0) {
+        return -1;
+    }
+    s->term++;
+    int rc = commit_term(s, err);
+    if (rc < 0 && err->code == ERR_FULL) {
+        char path[PATH_BYTES];
+        log_warn("%s; using the room that was kept for this", err->text);
+        snprintf(path, sizeof(path), "%s/" RESERVE_FILE, s->options->data);
+        reserve_give(path);
+        rc = commit_term(s, err);
+    }
+    scheduler_reserve(s);
+    return rc;
 }
 
 static int load_config(void *data, const char *key, const char *body, size_t len, struct err *err) {

@@ -108,6 +108,8 @@ int scheduler_start(
 void scheduler_stop(struct scheduler *s);
 /* Called when something that a stop waits for has ended. */
 void scheduler_may_close(struct scheduler *s);
+/* Keeps room on the disk for the next start. Blocks for a moment. */
+void scheduler_reserve(const struct scheduler *s);
 /* After the loop has run out. */
 void scheduler_finish(struct scheduler *s);
 
