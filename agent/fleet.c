@@ -137,6 +137,8 @@ struct fleet *fleet_create(const struct fleet_options *options, struct err *err)
     f->host.changed = on_instance_changed;
     f->host.ended = on_instance_ended;
     f->host.gone = on_instance_gone;
+    turns_init(&f->turns);
+    f->host.turns = &f->turns;
     f->host.pool = pool_create(&f->host, options->configs, err);
     if (!f->host.pool) {
         free(f);

@@ -58,6 +58,7 @@ static void start_slot(struct group *g, const struct release_config *release, in
             .failures = slot->failures,
             .attempt = g->grant.attempt,
             .last_exit = &slot->last_exit,
+            .lane = &g->starts,
             .group = g,
         };
         struct agent_instance *i = instance_create(&g->fleet->host, &spec, &err);

@@ -31,6 +31,7 @@ struct group {
     int64_t release;
     struct grant grant; /* in force; zero floor and ceiling when none is */
     bool granted, dirty;
+    struct turn_lane starts;
     struct list instances; /* struct agent_instance; ended ones, too */
     struct slot *slots;
     size_t slot_count;
@@ -44,6 +45,7 @@ struct group {
 struct fleet {
     struct fleet_options options;
     struct instance_host host;
+    struct turns turns; /* at the spawner */
     struct local_proxy *proxy;
     struct map groups; /* struct group by key */
     uv_idle_t converger;

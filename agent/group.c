@@ -42,6 +42,7 @@ struct group *group_get(
     str_copy(g->app, sizeof g->app, app);
     str_copy(g->process, sizeof g->process, process);
     list_init(&g->instances);
+    turn_lane_init(&g->starts);
     return g;
 }
 

@@ -99,6 +99,7 @@ static struct agent_instance *instance_new(
     }
     i->host = host;
     i->group = spec->group;
+    i->lane = spec->lane;
     i->number = spec->number;
     i->failures = spec->failures;
     i->attempt = spec->attempt;
@@ -109,6 +110,7 @@ static struct agent_instance *instance_new(
     i->listens = spec->process && launch_listens(spec->process);
     i->port = spec->process ? launch_port(spec->process) : 0;
     list_init(&i->link);
+    turn_init(&i->turn);
     i->timer.data = i;
     uv_timer_init(host->loop, &i->timer);
     i->handles = 1;
@@ -254,6 +256,7 @@ void instance_on_handle_closed(uv_handle_t *handle) {
 void instance_release(struct agent_instance *i) {
     if (i && !i->closing) {
         i->closing = true;
+        turn_leave(i->host->turns, &i->turn);
         spawner_forget(i->host->spawner, i);
         instance_unwatch(i);
         uv_close((uv_handle_t *)&i->timer, instance_on_handle_closed);

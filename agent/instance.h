@@ -31,6 +31,7 @@
 #include "init_link.h"
 #include "pool.h"
 #include "spawner_link.h"
+#include "turns.h"
 
 struct agent_instance;
 struct record;
@@ -53,6 +54,7 @@ struct instance_host {
     uv_loop_t *loop;
     struct spawner_link *spawner;
     struct pool *pool;
+    struct turns *turns;
     struct image_store *images;
     const struct sandbox_cgroups *cgroups;
     const char *directory; /* RUN/agent/instances */
@@ -76,6 +78,7 @@ struct agent_instance {
     struct list link; /* the owner's */
     const struct instance_host *host;
     void *group; /* the owner's */
+    struct turn_lane *lane;
     struct instance row;
     enum instance_phase phase;
     int number; /* of the slot: 2 in "web.2" */
@@ -100,6 +103,7 @@ struct agent_instance {
     uint64_t start_time;
     int pidfd;
     struct pool_sandbox ahead; /* in SPAWN, where it was made ahead; else without descriptors */
+    struct turn turn; /* at the spawner */
     struct image_pull *pull;
     struct init_link *init;
     struct health_monitor *health;
@@ -117,6 +121,7 @@ struct instance_spec {
     int64_t restarts, failures; /* of the slot so far */
     int64_t attempt;            /* of the grant */
     const struct last_exit *last_exit;
+    struct turn_lane *lane; /* of its process, for its turn at the spawner */
     void *group;
 };
 

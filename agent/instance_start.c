@@ -1,8 +1,8 @@
 /* From the decision to start to a process. SPDX-License-Identifier: Apache-2.0
  *
  * Where a sandbox was made ahead, instance_launch_ahead() tells its paas-init what to run. Else
- * instance_begin() looks for the layers, or waits for the pull; spawn() asks the spawner. Either
- * way begin_to_run() writes the record and has the process watched.
+ * instance_begin() looks for the layers, or waits for the pull; spawn() asks the spawner when its
+ * turn comes. Either way begin_to_run() writes the record and has the process watched.
  */
 #include "instance_parts.h"
 
@@ -14,6 +14,8 @@
 
 #include "launch.h"
 #include "record.h"
+
+static void spawn(struct agent_instance *i);
 
 /* There is a process: `init_pid`, `start_time` and `pidfd` say which. */
 static void begin_to_run(struct agent_instance *i, struct in_addr address) {
@@ -34,9 +36,25 @@ static void begin_to_run(struct agent_instance *i, struct in_addr address) {
     instance_tell(i);
 }
 
+/* Sends those to the spawner whose turn it is. */
+static void go_on_with_turns(const struct instance_host *host) {
+    struct turn *turn;
+    while ((turn = turns_next(host->turns))) {
+        spawn(LIST_ITEM(turn, struct agent_instance, turn));
+    }
+}
+
+static void wait_for_turn(struct agent_instance *i) {
+    i->phase = PHASE_SPAWN;
+    turn_wait(i->host->turns, i->lane, &i->turn);
+    go_on_with_turns(i->host);
+}
+
 static void on_spawned(
     void *data, const struct spawner_answer *answer, int *fds, const struct err *failed) {
     struct agent_instance *i = data;
+    turn_leave(i->host->turns, &i->turn);
+    go_on_with_turns(i->host);
     if (failed->code != ERR_OK) {
         instance_give_up(i, END_START, failed->text);
         return;
@@ -80,11 +98,18 @@ static int spawn_with(struct agent_instance *i, int block, struct err *err) {
     return spawner_ask(i->host->spawner, &request, fds, on_spawned, i, err);
 }
 
+/* It is its turn. */
 static void spawn(struct agent_instance *i) {
     struct err err;
-    i->phase = PHASE_SPAWN;
+    if (i->reason != END_NONE) { /* it was stopped while it waited */
+        turn_leave(i->host->turns, &i->turn);
+        i->row.last_exit = (struct last_exit){ .code = -1 };
+        instance_conclude(i, false);
+        return;
+    }
     CLEANUP_FD int block = launch_block(i->release, i->spec, &i->row, &err);
     if (block < 0 || spawn_with(i, block, &err) < 0) {
+        turn_leave(i->host->turns, &i->turn);
         instance_give_up(i, END_START, err.text);
     }
 }
@@ -93,7 +118,7 @@ static void on_pulled(void *data, const struct err *failed) {
     struct agent_instance *i = data;
     i->pull = NULL;
     if (failed->code == ERR_OK) {
-        spawn(i);
+        wait_for_turn(i);
     } else {
         bool image = failed->code == ERR_BAD_IMAGE || failed->code == ERR_DIGEST ||
                      failed->code == ERR_TOO_LARGE;
@@ -109,7 +134,7 @@ void instance_begin(struct agent_instance *i) {
     int found =
         image_layer_names(i->host->images, i->release, SANDBOX_LAYERS_MAX, names, &count, &err);
     if (found == 0) {
-        spawn(i);
+        wait_for_turn(i);
         return;
     }
     if (err.code == ERR_NOT_FOUND) {
