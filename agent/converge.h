@@ -18,11 +18,14 @@ struct converge_instance {
     int number; /* 1, 2, … of its slot: "web.2" */
     enum converge_life life;
     int64_t in_flight; /* requests that it is answering */
+    bool overslept;    /* frozen for so long that only a standby is still worth its memory */
+    int64_t since;     /* when it became healthy; the newest go first */
 };
 
 struct converge_input {
-    int64_t wanted; /* running instances, within the grant */
-    int64_t frozen; /* kept asleep beside them */
+    int64_t wanted;  /* running instances, within the grant */
+    int64_t frozen;  /* kept asleep beside them, at most */
+    int64_t standby; /* asleep at least: started for it, and frozen once they are healthy */
     const struct converge_instance *instances;
     size_t count; /* at most INSTANCES_PER_NODE */
     /* For slot number n, blocked[n - 1] says that it may not start now (back-off); for n up to
@@ -40,9 +43,12 @@ struct converge_action {
 
 /* Writes the actions and returns how many: at most INSTANCES_PER_NODE of them.
  * - An unhealthy instance is stopped, and its slot is started anew in the same step.
- * - Missing ones: thaw first, then start at the lowest numbers that are free and not blocked.
- * - Surplus: those still starting go first, then the idlest, then the highest number; they are
- *   frozen while fewer than `frozen` sleep, else stopped. */
+ * - Missing ones: thaw first, then start at the lowest numbers that are free and not blocked; so
+ *   are standbys that are missing.
+ * - Surplus: those still starting go first, but for those that standbys are made of, then the
+ *   idlest, then the newest, then the highest number; they are frozen while fewer than `frozen`
+ * sleep, else stopped.
+ * - Those that overslept are stopped down to `standby`. */
 size_t converge(const struct converge_input *in, struct converge_action *out);
 
 #endif

@@ -27,14 +27,29 @@ static enum converge_life life_of(const struct agent_instance *i) {
     return LIFE_STARTING;
 }
 
+/* Whether load decides how many run. */
+static bool is_scaled(const struct group *g) {
+    return g->granted && g->grant.target_of_demand && g->grant.concurrency > 0 &&
+           g->grant.floor < g->grant.ceiling;
+}
+
+/* When it has slept for too long; 0 for one that does not sleep, or whose release is kept. */
+static msec sleep_end(const struct group *g, const struct agent_instance *i) {
+    bool sleeps = i->phase == PHASE_FREEZE || i->phase == PHASE_FROZEN;
+    return is_scaled(g) && sleeps && i->spec ? i->frozen_since + i->spec->autoscale.stop_after : 0;
+}
+
 /* Those that are not on their way out. */
-static size_t gather(struct group *g, struct converge_instance *to, struct agent_instance **who) {
+static size_t gather(
+    struct group *g, msec now, struct converge_instance *to, struct agent_instance **who) {
     size_t count = 0;
     LIST_FOREACH (item, &g->instances) {
         struct agent_instance *i = LIST_ITEM(item, struct agent_instance, link);
         if (i->phase <= PHASE_FROZEN && !(i->phase < PHASE_SERVE && i->reason != END_NONE) &&
             count < INSTANCES_PER_NODE) {
-            to[count] = (struct converge_instance){ i->number, life_of(i), i->in_flight };
+            msec ends = sleep_end(g, i);
+            to[count] = (struct converge_instance){ i->number, life_of(i), i->in_flight,
+                .overslept = ends && ends <= now, .since = i->healthy_since };
             who[count++] = i;
         }
     }
@@ -72,12 +87,6 @@ static void start_slot(struct group *g, const struct release_config *release, in
         g->fleet->options.changed(g->fleet->options.data);
         return;
     }
-}
-
-/* Whether load decides how many run. */
-static bool is_scaled(const struct group *g) {
-    return g->granted && g->grant.target_of_demand && g->grant.concurrency > 0 &&
-           g->grant.floor < g->grant.ceiling;
 }
 
 /* How many shall run, within the grant. */
@@ -136,6 +145,23 @@ static int64_t wanted_frozen(const struct group *g) {
     return sleepers > g->grant.frozen ? sleepers : g->grant.frozen;
 }
 
+/* How many must sleep; of a release that is kept, those that do. */
+static int64_t wanted_standby(const struct group *g) {
+    return g->granted && g->grant.ceiling > 0 ? g->grant.frozen : 0;
+}
+
+/* When the first sleeper beyond the standbys has slept for too long; 0: none will. */
+static msec first_sleep_end(const struct group *g, int64_t standby) {
+    int64_t asleep = 0;
+    msec first = 0;
+    LIST_FOREACH (item, &g->instances) {
+        msec ends = sleep_end(g, LIST_ITEM(item, struct agent_instance, link));
+        asleep += ends > 0;
+        first = ends && (!first || ends < first) ? ends : first;
+    }
+    return asleep > standby ? first : 0;
+}
+
 /* Which slots wait. */
 static void find_blocked(const struct group *g, bool *blocked, msec now) {
     for (size_t n = 0; n < g->slot_count; n++) {
@@ -155,8 +181,9 @@ static void converge_group(struct group *g, msec now) {
     struct converge_input in = {
         .wanted = wanted_running(g, now),
         .frozen = g->granted ? wanted_frozen(g) : 0,
+        .standby = wanted_standby(g),
         .instances = instances,
-        .count = gather(g, instances, who),
+        .count = gather(g, now, instances, who),
         .blocked = blocked,
         .blocked_count = g->slot_count,
     };
@@ -182,6 +209,7 @@ static void converge_group(struct group *g, msec now) {
             break;
         }
     }
+    g->sleep_ends = first_sleep_end(g, in.standby);
     group_tell(g, false);
 }
 
@@ -213,11 +241,16 @@ static void on_back_off(uv_timer_t *timer) {
                 group_mark(g);
             }
         }
+        if (g->sleep_ends && g->sleep_ends <= now) {
+            g->sleep_ends = 0;
+            group_mark(g);
+        }
     }
     fleet_wake(f);
 }
 
-/* Wakes up when the first slot of all may start again, whichever groups there was news of. */
+/* Wakes up when the first slot of all may start again or the first sleeper has slept for too long,
+ * whichever groups there was news of. */
 static void set_back_off(struct fleet *f, msec now) {
     msec next = 0;
     MAP_FOREACH (e, &f->groups) {
@@ -227,6 +260,9 @@ static void set_back_off(struct fleet *f, msec now) {
             if (at && (next == 0 || at < next)) {
                 next = at;
             }
+        }
+        if (g->sleep_ends && (next == 0 || g->sleep_ends < next)) {
+            next = g->sleep_ends;
         }
     }
     if (next) {

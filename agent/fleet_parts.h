@@ -40,6 +40,7 @@ struct group {
     struct demand demand;
     struct demand_sample seen; /* as the proxy last said */
     struct demand_decision decided;
+    msec sleep_ends; /* when the first of its sleepers has slept for too long; 0: none will */
 };
 
 struct fleet {
@@ -49,7 +50,7 @@ struct fleet {
     struct local_proxy *proxy;
     struct map groups; /* struct group by key */
     uv_idle_t converger;
-    uv_timer_t back_off; /* the next slot that may start again */
+    uv_timer_t back_off; /* the next slot that may start again, or sleeper that may not sleep on */
     uv_timer_t tick;     /* decisions that are due without news */
     int handles;
     bool rows_pending; /* rows for the proxy that no sync has sent */

@@ -174,6 +174,8 @@ static void go_on(struct agent_instance *i) {
         instance_set_timer(i, 0);
         return;
     }
+    /* The agent before may have died between what it wrote and what it did. */
+    instance_set_frozen(i, i->row.state == INSTANCE_FROZEN);
     switch ((enum instance_state)i->row.state) {
     case INSTANCE_HEALTHY:
         i->phase = PHASE_SERVE;
@@ -187,6 +189,7 @@ static void go_on(struct agent_instance *i) {
         return;
     case INSTANCE_FROZEN:
         i->phase = PHASE_FROZEN;
+        i->frozen_since = clock_msec();
         if (i->listens) {
             instance_watch_health(i, HEALTH_GOOD);
             health_pause(i->health);

@@ -92,6 +92,7 @@ struct agent_instance {
     msec not_before;        /* monotonic; once it ended: when its slot may start again, or 0 */
     msec decided;           /* monotonic; when its start was decided */
     msec healthy_since;     /* monotonic; 0 while it is not */
+    msec frozen_since;      /* monotonic; when it was last put to sleep */
     int64_t rotation;       /* the sync that the proxy has to acknowledge for the phase, or 0 */
     int64_t in_flight;      /* requests at it, as the proxy last said */
     enum end_reason reason; /* why we end it; END_NONE while nobody does */

@@ -36,6 +36,7 @@ void instance_freeze(struct agent_instance *i) {
     }
     i->phase = PHASE_FREEZE;
     i->row.state = INSTANCE_FROZEN;
+    i->frozen_since = clock_msec();
     i->rotation = INT64_MAX;
     if (i->health) {
         health_pause(i->health);

@@ -22,6 +22,7 @@ enum {
     CONCURRENCY_DEFAULT = 50,
     IDLE_DEFAULT_MS = 30000,
     KEEP_DEFAULT_MS = 600000,
+    STOP_AFTER_DEFAULT_MS = 3600000,
     MESSAGE_MAX = 1024,
     DETAIL_MAX = 16384,
     EXEC_INPUT_MAX = 1400000, /* base64 of 1 MiB */
@@ -68,6 +69,8 @@ TYPE(scale_rule, F_INT(scale_rule, min, 0, INSTANCES_PER_NODE, 1, 0, "fewest run
         "requests in flight that one instance serves well"),
     F_DURATION(scale_rule, idle, 100, DAY_MS, IDLE_DEFAULT_MS, 0, "idle time before sleep"),
     F_INT(scale_rule, standby, 0, INSTANCES_PER_NODE, 0, 0, "frozen instances kept ready"),
+    F_DURATION(scale_rule, stop_after, 1000, DAY_MS, STOP_AFTER_DEFAULT_MS, 0,
+        "time of sleep after which an instance is stopped"),
     F_DURATION(scale_rule, keep, 0, DAY_MS, KEEP_DEFAULT_MS, 0,
         "time for which the previous release stays frozen"));
 

@@ -64,6 +64,7 @@ struct scale_rule {
     int64_t concurrency; /* requests in flight that one instance serves well */
     int64_t idle;        /* ms without work before sleep; used when min is 0 */
     int64_t standby;     /* frozen instances kept ready */
+    int64_t stop_after;  /* ms of sleep after which one that is no standby is stopped */
     int64_t keep;        /* ms for which the previous release's instances stay frozen */
 };
 

@@ -69,8 +69,8 @@ static int64_t choose(struct core *c, struct release *r, uint32_t process, bool 
     return best;
 }
 
-void placed_promise(struct core *c, const struct release *r, struct placed *placed, int64_t floor,
-    int64_t frozen) {
+void placed_promise(
+    struct core *c, const struct release *r, struct placed *placed, int64_t floor, int64_t frozen) {
     struct node *node = c->nodes[placed->node];
     placed->floor += floor;
     placed->frozen += frozen;

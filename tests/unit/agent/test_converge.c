@@ -29,14 +29,15 @@ static const char *decide(const struct converge_input *in) {
 
 static void missing_ones_start_at_the_lowest_numbers(void **state) {
     (void)state;
-    struct converge_instance running[] = { { 2, LIFE_HEALTHY, 0 } };
+    struct converge_instance running[] = { { 2, LIFE_HEALTHY, 0, false, 0 } };
     struct converge_input in = { .wanted = 3, .instances = running, .count = 1 };
     assert_string_equal(decide(&in), "start 1, start 3");
 }
 
 static void enough_is_quiet(void **state) {
     (void)state;
-    struct converge_instance running[] = { { 1, LIFE_HEALTHY, 0 }, { 2, LIFE_STARTING, 0 } };
+    struct converge_instance running[] = { { 1, LIFE_HEALTHY, 0, false, 0 },
+        { 2, LIFE_STARTING, 0, false, 0 } };
     struct converge_input in = { .wanted = 2, .instances = running, .count = 2 };
     assert_string_equal(decide(&in), "");
 }
@@ -44,10 +45,10 @@ static void enough_is_quiet(void **state) {
 static void the_idlest_and_newest_go_first(void **state) {
     (void)state;
     struct converge_instance running[] = {
-        { 1, LIFE_HEALTHY, 0 },
-        { 2, LIFE_HEALTHY, 5 },
-        { 3, LIFE_HEALTHY, 0 },
-        { 4, LIFE_STARTING, 0 },
+        { 1, LIFE_HEALTHY, 0, false, 0 },
+        { 2, LIFE_HEALTHY, 5, false, 0 },
+        { 3, LIFE_HEALTHY, 0, false, 0 },
+        { 4, LIFE_STARTING, 0, false, 0 },
     };
     struct converge_input in = { .wanted = 1, .instances = running, .count = 4 };
     assert_string_equal(decide(&in), "stop 4, stop 3, stop 1");
@@ -55,37 +56,88 @@ static void the_idlest_and_newest_go_first(void **state) {
 
 static void an_unhealthy_one_is_replaced_in_one_step(void **state) {
     (void)state;
-    struct converge_instance running[] = { { 1, LIFE_UNHEALTHY, 3 }, { 2, LIFE_HEALTHY, 0 } };
+    struct converge_instance running[] = { { 1, LIFE_UNHEALTHY, 3, false, 0 },
+        { 2, LIFE_HEALTHY, 0, false, 0 } };
     struct converge_input in = { .wanted = 2, .instances = running, .count = 2 };
     assert_string_equal(decide(&in), "stop 1, start 1");
 }
 
 static void a_blocked_slot_waits_and_no_other_takes_its_place(void **state) {
     (void)state;
-    const bool blocked[] = { true, false };
+    const bool blocked[] = { true, false, 0 };
     struct converge_input in = { .wanted = 2, .blocked = blocked, .blocked_count = 2 };
     assert_string_equal(decide(&in), "start 2");
 }
 
 static void sleepers_wake_before_anything_starts(void **state) {
     (void)state;
-    struct converge_instance running[] = { { 1, LIFE_FROZEN, 0 } };
+    struct converge_instance running[] = { { 1, LIFE_FROZEN, 0, false, 0 } };
     struct converge_input in = { .wanted = 2, .instances = running, .count = 1 };
     assert_string_equal(decide(&in), "thaw 1, start 2");
 }
 
 static void surplus_falls_asleep_up_to_what_is_kept(void **state) {
     (void)state;
-    struct converge_instance running[] = { { 1, LIFE_HEALTHY, 0 }, { 2, LIFE_HEALTHY, 0 } };
+    struct converge_instance running[] = { { 1, LIFE_HEALTHY, 0, false, 0 },
+        { 2, LIFE_HEALTHY, 0, false, 0 } };
     struct converge_input in = { .wanted = 0, .frozen = 1, .instances = running, .count = 2 };
     assert_string_equal(decide(&in), "freeze 2, stop 1");
 }
 
 static void surplus_sleepers_stop(void **state) {
     (void)state;
-    struct converge_instance running[] = { { 1, LIFE_FROZEN, 0 }, { 2, LIFE_FROZEN, 0 } };
+    struct converge_instance running[] = { { 1, LIFE_FROZEN, 0, false, 0 },
+        { 2, LIFE_FROZEN, 0, false, 0 } };
     struct converge_input in = { .frozen = 1, .instances = running, .count = 2 };
     assert_string_equal(decide(&in), "stop 2");
+}
+
+static void a_missing_standby_starts_and_falls_asleep(void **state) {
+    (void)state;
+    struct converge_instance running[] = { { 1, LIFE_HEALTHY, 4, false, 0 },
+        { 2, LIFE_STARTING, 0, false, 0 } };
+    struct converge_input in = {
+        .wanted = 1, .frozen = 1, .standby = 1, .instances = running, .count = 1
+    };
+    assert_string_equal(decide(&in), "start 2");
+    in.count = 2;
+    assert_string_equal(decide(&in), "");
+    running[1].life = LIFE_HEALTHY;
+    running[1].since = 9;
+    assert_string_equal(decide(&in), "freeze 2");
+    running[1].life = LIFE_FROZEN;
+    assert_string_equal(decide(&in), "");
+}
+
+static void a_standby_takes_the_place_of_the_missing_and_is_made_anew(void **state) {
+    (void)state;
+    struct converge_instance running[] = { { 2, LIFE_FROZEN, 0, false, 0 } };
+    const bool blocked[] = { true };
+    struct converge_input in = {
+        .wanted = 1, .frozen = 1, .standby = 1, .instances = running, .count = 1
+    };
+    assert_string_equal(decide(&in), "thaw 2, start 1");
+    struct converge_instance later[] = { { 1, LIFE_HEALTHY, 0, false, 9 },
+        { 2, LIFE_HEALTHY, 0, false, 5 } };
+    struct converge_input after = in;
+    after.instances = later;
+    after.count = 2;
+    assert_string_equal(decide(&after), "freeze 1"); /* who took over goes on */
+    in.blocked = blocked; /* what just failed waits, and no other number takes its place */
+    in.blocked_count = 1;
+    assert_string_equal(decide(&in), "thaw 2");
+}
+
+static void one_that_overslept_stops_unless_it_is_a_standby(void **state) {
+    (void)state;
+    struct converge_instance running[] = { { 1, LIFE_FROZEN, 0, .overslept = true, .since = 0 },
+        { 2, LIFE_FROZEN, 0, .overslept = true, .since = 0 }, { 3, LIFE_FROZEN, 0, false, 0 } };
+    struct converge_input in = { .frozen = 3, .instances = running, .count = 3 };
+    assert_string_equal(decide(&in), "stop 2, stop 1");
+    in.standby = 2;
+    assert_string_equal(decide(&in), "stop 2");
+    in.standby = 3;
+    assert_string_equal(decide(&in), "");
 }
 
 /* Doing what it says leads to a state that it leaves alone, and that is what was wanted. */
@@ -99,14 +151,16 @@ static void every_decision_leads_to_rest(void **state) {
         for (int number = 1; number <= 8; number++) {
             if (rand_r(&seed) % 2) {
                 now[count++] = (struct converge_instance){ number,
-                    (enum converge_life)(rand_r(&seed) % 4), rand_r(&seed) % 3 };
+                    (enum converge_life)(rand_r(&seed) % 4), rand_r(&seed) % 3,
+                    .overslept = rand_r(&seed) % 4 == 0, .since = rand_r(&seed) % 3 };
             }
         }
         struct converge_input in = { .wanted = rand_r(&seed) % 6,
             .frozen = rand_r(&seed) % 3,
+            .standby = rand_r(&seed) % 3,
             .instances = now,
             .count = count };
-        for (int step = 0; step < 2; step++) {
+        for (int step = 0; step < 3; step++) {
             size_t n_actions = converge(&in, actions);
             bool gone[INSTANCES_PER_NODE] = { false };
             for (size_t n = 0; n < n_actions; n++) {
@@ -114,7 +168,7 @@ static void every_decision_leads_to_rest(void **state) {
                     gone[actions[n].index] = true;
                 } else if (actions[n].kind == CONVERGE_START) {
                     now[in.count++] =
-                        (struct converge_instance){ actions[n].number, LIFE_HEALTHY, 0 };
+                        (struct converge_instance){ actions[n].number, LIFE_HEALTHY, 0, false, 0 };
                 } else {
                     now[actions[n].index].life =
                         actions[n].kind == CONVERGE_FREEZE ? LIFE_FROZEN : LIFE_HEALTHY;
@@ -123,7 +177,9 @@ static void every_decision_leads_to_rest(void **state) {
             size_t kept = 0;
             for (size_t n = 0; n < in.count; n++) {
                 if (!gone[n]) {
-                    now[kept++] = now[n];
+                    now[kept] = now[n];
+                    bool starts = now[kept].life == LIFE_STARTING;
+                    now[kept++].life = starts ? LIFE_HEALTHY : now[n].life;
                 }
             }
             in.count = kept;
@@ -135,7 +191,8 @@ static void every_decision_leads_to_rest(void **state) {
         }
         assert_int_equal(converge(&in, actions), 0);
         assert_int_equal(running, in.wanted);
-        assert_true(frozen <= in.frozen);
+        assert_true(frozen >= in.standby);
+        assert_true(frozen <= (in.frozen > in.standby ? in.frozen : in.standby));
     }
 }
 
@@ -149,6 +206,9 @@ int main(void) {
         cmocka_unit_test(sleepers_wake_before_anything_starts),
         cmocka_unit_test(surplus_falls_asleep_up_to_what_is_kept),
         cmocka_unit_test(surplus_sleepers_stop),
+        cmocka_unit_test(a_missing_standby_starts_and_falls_asleep),
+        cmocka_unit_test(a_standby_takes_the_place_of_the_missing_and_is_made_anew),
+        cmocka_unit_test(one_that_overslept_stops_unless_it_is_a_standby),
         cmocka_unit_test(every_decision_leads_to_rest),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
