@@ -65,8 +65,8 @@ TYPE(health_spec, F_TEXT(health_spec, path, JF_OMIT, "path whose answer 2xx or 3
 
 TYPE(scale_rule, F_INT(scale_rule, min, 0, INSTANCES_PER_NODE, 1, 0, "fewest running instances"),
     F_INT(scale_rule, max, 0, INSTANCES_PER_NODE, 0, 0, "most running instances"),
-    F_INT(scale_rule, concurrency, 1, 100000, CONCURRENCY_DEFAULT, 0,
-        "requests in flight that one instance serves well"),
+    F_INT(scale_rule, concurrency, 0, 100000, CONCURRENCY_DEFAULT, 0,
+        "requests at once that an instance serves well, and the most it gets; 0: all that come"),
     F_DURATION(scale_rule, idle, 100, DAY_MS, IDLE_DEFAULT_MS, 0, "idle time before sleep"),
     F_INT(scale_rule, standby, 0, INSTANCES_PER_NODE, 0, 0, "frozen instances kept ready"),
     F_DURATION(scale_rule, stop_after, 1000, DAY_MS, STOP_AFTER_DEFAULT_MS, 0,

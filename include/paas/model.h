@@ -61,7 +61,8 @@ struct health_spec {
 
 struct scale_rule {
     int64_t min, max;    /* running instances */
-    int64_t concurrency; /* requests in flight that one instance serves well */
+    int64_t concurrency; /* requests at once that an instance serves well, and the most it gets; 0:
+                            all that come, and load does not decide */
     int64_t idle;        /* ms without work before sleep; used when min is 0 */
     int64_t standby;     /* frozen instances kept ready */
     int64_t stop_after;  /* ms of sleep after which one that is no standby is stopped */

@@ -69,9 +69,16 @@ int intent_scale(struct intent *intent, const char *app, const struct scale_requ
         return err_set(err, ERR_BAD_VALUE, "processes: there is none");
     }
     for (size_t i = 0; i < request->processes.count; i++) {
+        for (size_t before = 0; before < i; before++) {
+            if (strcmp(counts[before].process, counts[i].process) == 0) {
+                return err_set(
+                    err, ERR_BAD_VALUE, "processes: \"%s\" is there twice", counts[i].process);
+            }
+        }
         struct scale_rule rule;
         json_defaults(&scale_rule_json, &rule);
         rule.min = rule.max = counts[i].count;
+        rule.concurrency = 0; /* nobody named a bound */
         if (scale_one(intent, row, counts[i].process, &rule, err) < 0) {
             return -1;
         }
