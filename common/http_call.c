@@ -2,6 +2,7 @@
 #include "http_call.h"
 
 #include <assert.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -201,6 +202,14 @@ int call_if_match(const struct call *c, const char *etag, struct err *err) {
         }
     }
     return err_set(err, ERR_STALE, "it has changed meanwhile; it is at \"%s\" now", etag);
+}
+
+bool call_client_is_gone(const struct call *c) {
+    struct pollfd peer = { .fd = -1 };
+    if (!c->conn || uv_fileno(&c->conn->io.handle, &peer.fd) != 0) {
+        return true;
+    }
+    return poll(&peer, 1, 0) > 0 && (peer.revents & (POLLHUP | POLLERR));
 }
 
 void call_set_data(struct call *c, void *data) {

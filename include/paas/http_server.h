@@ -158,6 +158,9 @@ void *call_body(struct call *c);
 struct http_text call_body_bytes(const struct call *c);
 /* If-Match: 0 when `etag` (without quotes) is among them or "*"; else -1 with ERR_STALE. */
 int call_if_match(const struct call *c, const char *etag, struct err *err);
+/* The client has closed its connection, as far as the kernel can tell: over TCP it may have closed
+ * its side alone, and wait for the answer. */
+bool call_client_is_gone(const struct call *c);
 /* A pointer of the handler's own. */
 void call_set_data(struct call *c, void *data);
 void *call_data(const struct call *c);

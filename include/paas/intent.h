@@ -22,6 +22,8 @@
 enum {
     CONFIG_TEXT_MAX = 1 << 20, /* bytes of a release's configuration */
     ENV_BYTES_MAX = 256 << 10, /* bytes of an app's environment: execve takes 2 MiB with all else */
+    APP_TAG_SIZE = 42,         /* two numbers, a dash and a NUL */
+    PUSH_KEYS_MAX = 32,        /* of an app: a client repeats the last ones */
 };
 
 #define VERDICTS(X)                                                                                \
@@ -50,9 +52,17 @@ struct app_rule {
     struct scale_rule rule;
 };
 
+/* A push that named itself, so that asking for it twice is no second one. */
+struct push_key {
+    char key[DIGEST_SIZE];  /* of what the client called it */
+    char body[DIGEST_SIZE]; /* of what it asked for */
+    int64_t release, at;    /* at: wall clock */
+};
+
 struct app_row {
     char name[NAME_SIZE];
     int64_t created_at;
+    int64_t version;      /* grows with each change */
     int64_t last_release; /* highest number given out */
     int64_t serving, target, attempt;
     int64_t kept; /* release that served before the serving one took over; 0: none */
@@ -61,6 +71,7 @@ struct app_row {
     struct pairs env;           /* set by commands */
     struct json_array routes;   /* struct route_request */
     struct json_array releases; /* struct release_entry, oldest first */
+    struct json_array pushes;   /* struct push_key, oldest first */
 };
 
 /* A release's configuration as it is kept: the text that agents read, and the environment of image
@@ -116,6 +127,8 @@ const struct app_row *intent_app(const struct intent *intent, const char *name);
 const struct config *intent_config(const struct intent *intent, const char *digest);
 const struct release_entry *app_release(const struct app_row *row, int64_t release);
 bool app_rolls(const struct app_row *row);
+/* Names this state of the app among all that ever were, for ETag and If-Match. */
+void app_tag(const struct app_row *row, char tag[APP_TAG_SIZE]);
 
 /* A change: begin, any calls below, then keep or undo. */
 void intent_begin(struct intent *intent);
@@ -143,7 +156,12 @@ int intent_note(struct intent *intent, const struct event *event, struct err *er
 struct intent_push {
     const struct release_request *request;
     const struct oci_image *image; /* NULL: the current one */
+    struct push_key key;           /* key "": it has no name; release and at do not count */
 };
+/* 1 when a push of this name and body was done within a day: *out is its answer; 0 when there was
+ * none; -1, ERR_BAD_VALUE, when one of this name asked for something else. */
+int intent_pushed(const struct intent *intent, const char *app, const struct intent_push *push,
+    int64_t now, struct change_answer *out, struct err *err);
 int intent_push(struct intent *intent, const char *app, const struct intent_push *push, int64_t now,
     struct change_answer *out, struct err *err);
 int intent_restart(struct intent *intent, const char *app, int64_t now, struct change_answer *out,

@@ -23,6 +23,12 @@ const struct app_row *call_app(struct call *c) {
     return row;
 }
 
+void call_tag(struct call *c, const struct app_row *row) {
+    char tag[APP_TAG_SIZE];
+    app_tag(row, tag);
+    call_header_set(c, "ETag", "\"%s\"", tag);
+}
+
 void app_url(const struct api *api, const struct app_row *row, char url[URL_SIZE]) {
     const struct route_request *route = row->routes.items;
     url[0] = '\0';
@@ -111,6 +117,7 @@ enum call_result apps_get(struct call *c) {
     if (summarize(call_ctx(c), row, &out) < 0) {
         call_fail_with(c, ERR_NO_MEMORY, "out of memory");
     } else {
+        call_tag(c, row);
         call_reply(c, &out);
     }
     json_free(&app_summary_json, &out);
@@ -170,6 +177,7 @@ enum call_result env_get(struct call *c) {
         return CALL_DONE;
     }
     out.env = row->env;
+    call_tag(c, row);
     return call_reply(c, &out);
 }
 

@@ -1,7 +1,9 @@
 /* From a call to a committed change and back. SPDX-License-Identifier: Apache-2.0
  *
- * The call stays alive until it is answered, also when its client went away: the change is carried
- * out all the same.
+ * The call stays alive until it is answered, also when its client went away. A change whose client
+ * is gone before it is applied is dropped: it may have waited long, in the backlog of a scheduler
+ * that was down, and whoever asked for it has heard that it failed. Later it is carried out all the
+ * same.
  */
 #include "handlers.h"
 
@@ -10,6 +12,19 @@
 
 static int on_apply(struct change *base, struct intent *intent, int64_t now, struct err *err) {
     struct app_change *change = (struct app_change *)base;
+    if (call_client_is_gone(change->call)) {
+        return err_set(err, ERR_CANCELLED, "the client did not wait for it");
+    }
+    if (call_header(change->call, "if-match").at) {
+        char tag[APP_TAG_SIZE] = "";
+        const struct app_row *row = intent_newest(intent, change->app);
+        if (row) {
+            app_tag(row, tag);
+        }
+        if (!row || call_if_match(change->call, tag, err) < 0) {
+            return row ? -1 : err_set(err, ERR_STALE, "there is no app \"%.64s\"", change->app);
+        }
+    }
     return change->run(change, intent, now, err);
 }
 
@@ -23,8 +38,9 @@ static void on_done(struct change *base, int64_t sequence, const struct err *err
         const struct app_row *row = intent_app(api->intent, change->app);
         if (row) {
             app_url(api, row, change->answer.url);
+            call_tag(c, row);
         }
-        change->answer.sequence = sequence;
+        change->answer.sequence = change->replayed ? 0 : sequence;
         call_reply_as(c, &change_answer_json, &change->answer);
     }
     oci_image_free(&change->image);

@@ -192,6 +192,45 @@ static int push_routes(struct intent *intent, struct app_row *row, bool web, boo
     return 0;
 }
 
+int intent_pushed(const struct intent *intent, const char *app, const struct intent_push *push,
+    int64_t now, struct change_answer *out, struct err *err) {
+    const struct app_row *row = push->key.key[0] ? intent_newest(intent, app) : NULL;
+    const struct push_key *keys = row ? row->pushes.items : NULL;
+    for (size_t i = 0; row && i < row->pushes.count; i++) {
+        if (strcmp(keys[i].key, push->key.key) != 0 || now - keys[i].at >= DAY_MS) {
+            continue;
+        }
+        if (strcmp(keys[i].body, push->key.body) != 0) {
+            return err_set(err, ERR_BAD_VALUE,
+                "Idempotency-Key: it named another push, release %lld, within the last day",
+                (long long)keys[i].release);
+        }
+        change_answer_fill(row, keys[i].release, out);
+        return 1;
+    }
+    return 0;
+}
+
+/* Remembers the push by its name; the oldest ones are forgotten. */
+static int remember_push(
+    struct app_row *row, const struct push_key *key, int64_t now, struct err *err) {
+    if (!key->key[0]) {
+        return 0;
+    }
+    const struct push_key *first = row->pushes.items;
+    while (row->pushes.count && (row->pushes.count >= PUSH_KEYS_MAX || now - first->at >= DAY_MS)) {
+        change_array_remove(&row->pushes, sizeof(*first), 0);
+    }
+    struct push_key *added = change_array_add(&row->pushes, sizeof(*added), err);
+    if (!added) {
+        return -1;
+    }
+    *added = *key;
+    added->release = row->target;
+    added->at = now;
+    return 0;
+}
+
 int intent_push(struct intent *intent, const char *app, const struct intent_push *push, int64_t now,
     struct change_answer *out, struct err *err) {
     if (check_name(app, err) < 0) {
@@ -219,7 +258,8 @@ int intent_push(struct intent *intent, const char *app, const struct intent_push
     bool web = has_web(config);
     row->stopped = false;
     if (add_release(intent, row, config, now, err) < 0 ||
-        push_routes(intent, row, web, created, &push->request->routes, err) < 0) {
+        push_routes(intent, row, web, created, &push->request->routes, err) < 0 ||
+        remember_push(row, &push->key, now, err) < 0) {
         return -1;
     }
     change_answer_fill(row, row->target, out);

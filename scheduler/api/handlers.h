@@ -46,6 +46,8 @@ enum call_result status_openapi(struct call *c);
 
 /* The app of the path, committed; NULL: the call was failed. */
 const struct app_row *call_app(struct call *c);
+/* Says the app's tag, for If-Match. */
+void call_tag(struct call *c, const struct app_row *row);
 /* Where the app answers: its first route. */
 void app_url(const struct api *api, const struct app_row *row, char url[URL_SIZE]);
 
@@ -56,6 +58,7 @@ struct app_change {
     int (*run)(struct app_change *change, struct intent *intent, int64_t now, struct err *err);
     const char *app;        /* the path's */
     struct oci_image image; /* of a push */
+    bool replayed;          /* it was done before: its events are among the old ones */
     struct change_answer answer;
 };
 /* Submits a change that calls `run`; always for the caller to return. */

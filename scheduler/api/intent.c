@@ -6,6 +6,8 @@
  */
 #include <paas/intent.h>
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -42,10 +44,20 @@ static const struct json_type app_rule_json = { "rule", sizeof(struct app_rule),
         { 0 },
     } };
 
+static const struct json_type push_key_json = { "push", sizeof(struct push_key),
+    (const struct json_field[]){
+        F_TEXT(push_key, key, JF_DIGEST | JF_REQUIRED, "of its name"),
+        F_TEXT(push_key, body, JF_DIGEST | JF_REQUIRED, "of what it asked for"),
+        F_INT(push_key, release, 1, COUNT_MAX, 0, JF_REQUIRED, "that it made"),
+        F_INT(push_key, at, 0, COUNT_MAX, 0, 0, "wall clock"),
+        { 0 },
+    } };
+
 const struct json_type app_row_json = { "app", sizeof(struct app_row),
     (const struct json_field[]){
         F_TEXT(app_row, name, JF_NAME | JF_REQUIRED, "name"),
         F_INT(app_row, created_at, 0, COUNT_MAX, 0, 0, "wall clock"),
+        F_INT(app_row, version, 0, COUNT_MAX, 0, 0, "grows with each change"),
         F_INT(app_row, last_release, 0, COUNT_MAX, 0, 0, "highest number given out"),
         F_INT(app_row, serving, 0, COUNT_MAX, 0, 0, "release"),
         F_INT(app_row, target, 0, COUNT_MAX, 0, 0, "release"),
@@ -57,6 +69,7 @@ const struct json_type app_row_json = { "app", sizeof(struct app_row),
         F_PAIRS(app_row, env, ENV_PAIRS, JF_OMIT, "set by commands"),
         F_ARRAY(app_row, routes, &route_request_json, ROUTES_PER_APP, JF_OMIT, "hosts and paths"),
         F_ARRAY(app_row, releases, &release_entry_json, RELEASES_KEPT + 2, JF_OMIT, "oldest first"),
+        F_ARRAY(app_row, pushes, &push_key_json, PUSH_KEYS_MAX + 1, JF_OMIT, "oldest first"),
         { 0 },
     } };
 
@@ -321,7 +334,12 @@ struct app_row *intent_edit(struct intent *intent, const char *name, struct err 
         row_free(copy);
         return NULL;
     }
+    copy->version++;
     return copy;
+}
+
+void app_tag(const struct app_row *row, char tag[APP_TAG_SIZE]) {
+    snprintf(tag, APP_TAG_SIZE, "%" PRId64 "-%" PRId64, row->created_at, row->version);
 }
 
 struct app_row *intent_create(struct intent *intent, const char *name, struct err *err) {

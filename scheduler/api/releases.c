@@ -50,10 +50,42 @@ enum call_result releases_list(struct call *c) {
     return CALL_DONE;
 }
 
+enum {
+    KEY_BYTES_MAX = 255,         /* of Idempotency-Key */
+    REQUEST_BYTES_MAX = 4 << 20, /* a body of 1 MiB, written anew */
+};
+
+/* The push's own name and what it asks for, as digests. */
+static int name_push(const struct call *c, struct push_key *key, struct err *err) {
+    struct http_text name = call_header(c, "idempotency-key");
+    if (!name.at) {
+        return 0;
+    }
+    if (name.len == 0 || name.len > KEY_BYTES_MAX) {
+        return err_set(err, ERR_BAD_VALUE, "Idempotency-Key: 1 to %d bytes", KEY_BYTES_MAX);
+    }
+    struct buf body;
+    buf_init(&body, REQUEST_BYTES_MAX);
+    json_encode(&release_request_json, call_body((struct call *)c), &body);
+    int rc = body.failed || digest_of(buf_str(&body), body.len, key->body) < 0 ||
+                     digest_of(name.at, name.len, key->key) < 0
+                 ? err_no_memory(err)
+                 : 0;
+    buf_free(&body);
+    return rc;
+}
+
 static int push(struct app_change *change, struct intent *intent, int64_t now, struct err *err) {
     struct intent_push what = { .request = call_body(change->call) };
     if (what.request->image[0]) {
         what.image = &change->image;
+    }
+    int pushed = name_push(change->call, &what.key, err) < 0
+                     ? -1
+                     : intent_pushed(intent, change->app, &what, now, &change->answer, err);
+    if (pushed) {
+        change->replayed = pushed > 0;
+        return pushed > 0 ? 0 : -1;
     }
     return intent_push(intent, change->app, &what, now, &change->answer, err);
 }

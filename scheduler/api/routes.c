@@ -21,6 +21,7 @@ enum call_result routes_list(struct call *c) {
         memcpy(list[i].app, row->name, sizeof(list[i].app));
         str_copy(list[i].process, sizeof(list[i].process), "web");
     }
+    call_tag(c, row);
     return call_reply_list(c, list, count);
 }
 

@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include <paas/digest.h>
 #include <paas/intent.h>
 #include <paas/wire.h>
 
@@ -365,6 +366,7 @@ static void scale_sets_a_rule_that_outlives_pushes(void **state) {
     const struct app_rule *rule = intent_app(&d->intent, "shop")->rules.items;
     assert_int_equal(rule->rule.min, 4);
     assert_int_equal(rule->rule.max, 4);
+    assert_int_equal(rule->rule.concurrency, 0); /* an instance gets all that comes */
     assert_int_equal(scale(d, "wed", 4), -1);
     assert_int_equal(d->err.code, ERR_NOT_FOUND);
     assert_non_null(strstr(d->err.hint, "\"web\""));
@@ -375,6 +377,77 @@ static void scale_sets_a_rule_that_outlives_pushes(void **state) {
     assert_int_equal(
         CHANGE(d, intent_autoscale(&d->intent, "shop", &request, &d->answer, &d->err)), 0);
     assert_int_equal(intent_app(&d->intent, "shop")->rules.count, 1);
+}
+
+static void a_process_is_scaled_once(void **state) {
+    struct desk *d = *state;
+    struct process_count rows[] = { { "web", 2 }, { "web", 3 } };
+    struct scale_request request = { .processes = { rows, 2 } };
+    serve(d);
+    assert_int_equal(
+        CHANGE(d, intent_scale(&d->intent, "shop", &request, &d->answer, &d->err)), -1);
+    assert_int_equal(d->err.code, ERR_BAD_VALUE);
+    assert_non_null(strstr(d->err.text, "\"web\" is there twice"));
+    assert_int_equal(intent_app(&d->intent, "shop")->rules.count, 0);
+}
+
+/* --- repeated and stale requests -------------------------------------------------------------- */
+
+/* A push that is called `key` and asks for `body`, at `now`: as the API does it. */
+static int named_push(struct desk *d, const char *key, const char *body, int64_t now) {
+    struct release_request request;
+    json_defaults(&release_request_json, &request);
+    struct intent_push what = { .request = &request, .image = &d->image };
+    assert_int_equal(digest_of(key, strlen(key), what.key.key), 0);
+    assert_int_equal(digest_of(body, strlen(body), what.key.body), 0);
+    int pushed = intent_pushed(&d->intent, "shop", &what, now, &d->answer, &d->err);
+    if (pushed == 0) {
+        pushed = CHANGE(d, intent_push(&d->intent, "shop", &what, now, &d->answer, &d->err));
+    }
+    json_free(&release_request_json, &request);
+    return pushed;
+}
+
+static void a_push_that_is_repeated_is_no_second_one(void **state) {
+    struct desk *d = *state;
+    assert_int_equal(named_push(d, "a", "one", 1000), 0);
+    assert_int_equal(d->answer.release, 1);
+    assert_int_equal(named_push(d, "b", "one", 2000), 0);
+    assert_int_equal(d->answer.release, 2);
+    assert_int_equal(named_push(d, "a", "one", 3000), 1);
+    assert_int_equal(d->answer.release, 1);
+    assert_string_equal(d->answer.image, DIGEST_A);
+    assert_int_equal(named_push(d, "a", "other", 3000), -1);
+    assert_int_equal(d->err.code, ERR_BAD_VALUE);
+    assert_int_equal(intent_app(&d->intent, "shop")->last_release, 2);
+    /* A day later it is a new one. */
+    assert_int_equal(named_push(d, "a", "other", 1000 + DAY_MS), 0);
+    assert_int_equal(d->answer.release, 3);
+}
+
+static void names_of_pushes_are_bounded(void **state) {
+    struct desk *d = *state;
+    for (int i = 0; i < PUSH_KEYS_MAX + 10; i++) {
+        char key[16];
+        snprintf(key, sizeof(key), "key-%d", i);
+        assert_int_equal(named_push(d, key, "same", 1000 + i), 0);
+    }
+    assert_int_equal(intent_app(&d->intent, "shop")->pushes.count, PUSH_KEYS_MAX);
+    assert_int_equal(named_push(d, "key-41", "same", 2000), 1);
+    assert_int_equal(named_push(d, "key-0", "same", 2000), 0);
+}
+
+static void every_change_has_another_tag(void **state) {
+    struct desk *d = *state;
+    char first[APP_TAG_SIZE], second[APP_TAG_SIZE];
+    serve(d);
+    app_tag(intent_app(&d->intent, "shop"), first);
+    scale(d, "web", 3);
+    app_tag(intent_app(&d->intent, "shop"), second);
+    assert_string_not_equal(first, second);
+    scale(d, "nobody", 3); /* refused: no change */
+    app_tag(intent_app(&d->intent, "shop"), first);
+    assert_string_equal(first, second);
 }
 
 /* --- routes ----------------------------------------------------------------------------------- */
@@ -533,6 +606,10 @@ int main(void) {
         TEST(stop_and_start_and_another_try),
         TEST(old_releases_are_forgotten_with_their_configurations),
         TEST(scale_sets_a_rule_that_outlives_pushes),
+        TEST(a_process_is_scaled_once),
+        TEST(a_push_that_is_repeated_is_no_second_one),
+        TEST(names_of_pushes_are_bounded),
+        TEST(every_change_has_another_tag),
         TEST(a_host_belongs_to_one_app),
         TEST(nonsense_routes_are_refused),
         TEST(changes_of_one_batch_see_each_other_and_a_failed_one_leaves_nothing),
