@@ -45,6 +45,31 @@ static enum call_result get_logs(struct call *c) {
     return log_stream_answer(c, e->fleet, e->host, &query);
 }
 
+enum { HISTORY_BYTES_MAX = 4 << 20 /* 32 decisions of 600 bytes of each of an app's releases */ };
+
+static enum call_result tell(struct call *c,
+    void (*what)(const struct fleet *f, const char *app, const char *process, struct buf *out)) {
+    struct agent_endpoints *e = call_ctx(c);
+    char app[NAME_SIZE], process[NAME_SIZE];
+    struct buf text;
+    copy_query(c, "app", app, sizeof app);
+    copy_query(c, "process", process, sizeof process);
+    buf_init(&text, HISTORY_BYTES_MAX);
+    what(e->fleet, app, process, &text);
+    enum call_result result = text.failed ? call_fail_with(c, ERR_NO_MEMORY, "out of memory")
+                                          : call_reply_buf(c, "application/json", &text);
+    buf_free(&text);
+    return result;
+}
+
+static enum call_result get_decisions(struct call *c) {
+    return tell(c, fleet_tell_decisions);
+}
+
+static enum call_result get_load(struct call *c) {
+    return tell(c, fleet_tell_load);
+}
+
 static enum call_result post_kill(struct call *c) {
     struct agent_endpoints *e = call_ctx(c);
     const struct kill_request *request = call_body(c);
@@ -100,6 +125,10 @@ static enum call_result get_metrics(struct call *c) {
 static const struct endpoint endpoints[] = {
     { METHOD_GET, "/v1/logs", ROLE_SCHEDULER, NULL, &log_line_json, EP_LINES | EP_WATCH, get_logs,
         "Lines of instances' logs", 0 },
+    { METHOD_GET, "/v1/decisions", ROLE_SCHEDULER, NULL, &scaling_decision_json, EP_LIST,
+        get_decisions, "What load decided of an app lately", 0 },
+    { METHOD_GET, "/v1/load", ROLE_SCHEDULER, NULL, &load_second_json, EP_LIST, get_load,
+        "Requests of an app, by second", 0 },
     { METHOD_POST, "/v1/instances/{id}/kill", ROLE_SCHEDULER, &kill_request_json, NULL, 0,
         post_kill, "Send a signal", 0 },
     { METHOD_POST, "/v1/instances/{id}/exec", ROLE_SCHEDULER, &exec_request_json, &exec_output_json,

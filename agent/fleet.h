@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include <paas/buf.h>
 #include <paas/err.h>
 #include <paas/model.h>
 
@@ -61,6 +62,11 @@ void fleet_each(
  * healthy one. NULL with *err (ERR_NOT_FOUND). */
 struct agent_instance *fleet_find(
     struct fleet *f, const char *app, const char *name, struct err *err);
+/* Appends a JSON list of what load decided of an app lately (struct scaling_decision), and of the
+ * requests of the last seconds (struct load_second). `process` "": all types. */
+void fleet_tell_decisions(
+    const struct fleet *f, const char *app, const char *process, struct buf *out);
+void fleet_tell_load(const struct fleet *f, const char *app, const char *process, struct buf *out);
 /* Marks an ended instance as known to the scheduler. */
 void fleet_acknowledge(struct fleet *f, struct agent_instance *i);
 

@@ -107,7 +107,8 @@ static int64_t wanted_running(struct group *g, msec now) {
         .max = g->grant.ceiling,
         .idle = g->grant.idle,
     };
-    if (!g->demand.begun) {
+    bool begins = !g->demand.begun;
+    if (begins) {
         /* What sleeps already has been idle for long enough. */
         bool awake = group_serving(g) + group_starting(g) > 0;
         demand_init(&g->demand, awake ? now : now - g->grant.idle);
@@ -123,9 +124,14 @@ static int64_t wanted_running(struct group *g, msec now) {
     }
     sample.starting = group_starting(g);
     enum demand_reason before = g->decided.reason;
-    int64_t running = g->decided.running;
+    int64_t running = begins ? sample.ready + sample.starting : g->decided.running;
     demand_decide(&g->demand, &settings, &sample, &g->decided);
-    if (g->decided.running != running || g->decided.reason != before) {
+    bool stuck = g->decided.reason == DEMAND_AT_MAX && before != DEMAND_AT_MAX;
+    if (g->decided.running != running || stuck) {
+        struct history_decision decision = { clock_wall_msec(), running, sample, g->decided };
+        if (group_history(g)) {
+            history_decided(g->history, &decision);
+        }
         log_debug("%s: %" PRId64 " running, %s: in_flight=%" PRId64 " held=%" PRId64, g->key,
             g->decided.running, demand_reason_words[g->decided.reason], sample.in_flight,
             sample.held);

@@ -12,6 +12,7 @@
 
 #include "demand.h"
 #include "fleet.h"
+#include "history.h"
 
 enum { GROUP_KEY_SIZE = NAME_SIZE * 2 + 24 /* "app/process@release" */ };
 
@@ -41,6 +42,7 @@ struct group {
     struct demand_sample seen; /* as the proxy last said */
     struct demand_decision decided;
     msec sleep_ends; /* when the first of its sleepers has slept for too long; 0: none will */
+    struct history *history; /* NULL until there was load */
 };
 
 struct fleet {
@@ -87,6 +89,11 @@ void fleet_sync_rows(struct fleet *f);
 /* --- fleet_converge.c ------------------------------------------------------------------------- */
 
 void fleet_on_converge(uv_idle_t *idle);
+
+/* --- fleet_history.c -------------------------------------------------------------------------- */
+
+/* Its history, made if need be; NULL without memory. */
+struct history *group_history(struct group *g);
 
 /* --- fleet_ends.c ----------------------------------------------------------------------------- */
 

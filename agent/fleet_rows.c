@@ -141,6 +141,9 @@ static void take_demand(struct fleet *f, const struct local_message *m) {
         struct group *g = e->value;
         if (g->granted && g->grant.target_of_demand && strcmp(g->app, m->app) == 0 &&
             strcmp(g->process, m->process) == 0) {
+            if (group_history(g)) {
+                history_arrived(g->history, clock_wall_msec(), m->requests, m->in_flight + m->held);
+            }
             g->seen = (struct demand_sample){
                 .in_flight = m->in_flight,
                 .held = m->held,

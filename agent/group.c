@@ -69,6 +69,7 @@ void group_free(struct group *g) {
         instance_release(i);
     }
     free(g->slots);
+    free(g->history);
     free(g);
 }
 

@@ -33,8 +33,7 @@ const struct option_row destroy_options[] = {
 
 enum { CHANGE_BODY_MAX = 1 << 20 /* bytes of an answer */ };
 
-/* Sends a change to {0}'s `what`. */
-static int send_change(struct cli *cli, enum http_method method, const char *what,
+int change_send(struct cli *cli, enum http_method method, const char *what,
     const struct json_type *type, const void *in, struct change_answer *out, struct err *err) {
     char pattern[64], path[CLIENT_PATH_MAX];
     struct buf body;
@@ -74,8 +73,6 @@ static int finish_release(
     return 0;
 }
 
-enum { AUTOSCALE_CONCURRENCY_MAX = 100000 /* as the API has it */ };
-
 /* ---- scale ---- */
 
 /* "3" is web's count, "worker=2" another's. */
@@ -100,7 +97,7 @@ int scale_run(struct cli *cli, struct err *err) {
         }
     }
     struct scale_request request = { .processes = { counts, count } };
-    if (send_change(cli, METHOD_PUT, "scale", &scale_request_json, &request, &answer, err) < 0) {
+    if (change_send(cli, METHOD_PUT, "scale", &scale_request_json, &request, &answer, err) < 0) {
         return -1;
     }
     if (cli->output == OUTPUT_JSON) {
@@ -110,63 +107,6 @@ int scale_run(struct cli *cli, struct err *err) {
     for (size_t i = 0; i < count; i++) {
         printf("%s scales to %s=%d\n", answer.app, counts[i].process, (int)counts[i].count);
     }
-    return 0;
-}
-
-/* ---- autoscale ---- */
-
-const struct option_row autoscale_options[] = {
-    { "min", 0, "A", "fewest running instances; 0 sleeps when idle; 1" },
-    { "max", 0, "B", "most running instances" },
-    { "concurrency", 0, "C", "requests at once that one instance serves well; 50" },
-    { "idle", 0, "TIME", "time without a request before sleep, with --min 0; 30s" },
-    { "standby", 0, "N", "frozen instances kept ready; 0" },
-    { "process", 0, "NAME", "the process type; web" },
-    { 0 },
-};
-
-/* A number given by option `name` into *out, which stays when it is not given. */
-static int read_number(
-    struct cli *cli, const char *name, int64_t min, int64_t max, int64_t *out, struct err *err) {
-    const char *text = options_value(&cli->options, name);
-    return text ? str_int(text, min, max, name, out, err) : 0;
-}
-
-static int read_rule(struct cli *cli, struct autoscale_request *request, struct err *err) {
-    const char *process = options_value(&cli->options, "process");
-    const char *idle = options_value(&cli->options, "idle");
-    json_defaults(&autoscale_request_json, request);
-    if (str_copy(request->process, sizeof request->process, process ? process : "web") < 0) {
-        return err_set(err, ERR_USAGE, "--process: \"%.80s\" is not a name", process);
-    }
-    if (!options_value(&cli->options, "max")) {
-        err_set(err, ERR_USAGE, "--max is missing: the most instances that may run");
-        return err_hint(err, "paas autoscale %s --min 0 --max 20", cli_arg(cli, 0));
-    }
-    if (read_number(cli, "min", 0, INSTANCES_PER_NODE, &request->min, err) < 0 ||
-        read_number(cli, "max", 1, INSTANCES_PER_NODE, &request->max, err) < 0 ||
-        read_number(cli, "concurrency", 1, AUTOSCALE_CONCURRENCY_MAX, &request->concurrency, err) <
-            0 ||
-        read_number(cli, "standby", 0, INSTANCES_PER_NODE, &request->standby, err) < 0) {
-        return -1;
-    }
-    return idle ? str_duration(idle, DAY_MS, "idle", &request->idle, err) : 0;
-}
-
-int autoscale_run(struct cli *cli, struct err *err) {
-    struct autoscale_request request;
-    struct change_answer answer;
-    if (read_rule(cli, &request, err) < 0 ||
-        send_change(cli, METHOD_PUT, "autoscale", &autoscale_request_json, &request, &answer, err) <
-            0) {
-        return -1;
-    }
-    if (cli->output == OUTPUT_JSON) {
-        show_json(&change_answer_json, &answer);
-        return 0;
-    }
-    printf("%s scales %s by load, %d to %d instances of %d requests each\n", answer.app,
-        request.process, (int)request.min, (int)request.max, (int)request.concurrency);
     return 0;
 }
 
@@ -180,7 +120,7 @@ int rollback_run(struct cli *cli, struct err *err) {
         str_int(text + (text[0] == 'v'), 1, INT64_MAX, "the release", &request.release, err) < 0) {
         return err_hint(err, "for example v3; paas releases %s lists them", cli_arg(cli, 0));
     }
-    if (send_change(cli, METHOD_POST, "rollback", &rollback_request_json, &request, &answer, err) <
+    if (change_send(cli, METHOD_POST, "rollback", &rollback_request_json, &request, &answer, err) <
         0) {
         return -1;
     }
@@ -189,14 +129,14 @@ int rollback_run(struct cli *cli, struct err *err) {
 
 int restart_run(struct cli *cli, struct err *err) {
     struct change_answer answer;
-    return send_change(cli, METHOD_POST, "restart", NULL, NULL, &answer, err) < 0
+    return change_send(cli, METHOD_POST, "restart", NULL, NULL, &answer, err) < 0
                ? -1
                : finish_release(cli, &answer, "serves, restarted", err);
 }
 
 int stop_run(struct cli *cli, struct err *err) {
     struct change_answer answer;
-    if (send_change(cli, METHOD_POST, "stop", NULL, NULL, &answer, err) < 0) {
+    if (change_send(cli, METHOD_POST, "stop", NULL, NULL, &answer, err) < 0) {
         return -1;
     }
     say_change(cli, &answer, "stops; paas start brings it back");
@@ -205,7 +145,7 @@ int stop_run(struct cli *cli, struct err *err) {
 
 int start_run(struct cli *cli, struct err *err) {
     struct change_answer answer;
-    if (send_change(cli, METHOD_POST, "start", NULL, NULL, &answer, err) < 0) {
+    if (change_send(cli, METHOD_POST, "start", NULL, NULL, &answer, err) < 0) {
         return -1;
     }
     say_change(cli, &answer, "starts");
@@ -303,7 +243,7 @@ int env_run(struct cli *cli, struct err *err) {
     }
     int result = read_env(cli, &request, err);
     if (result == 0) {
-        result = send_change(cli, METHOD_PATCH, "env", &env_request_json, &request, &answer, err);
+        result = change_send(cli, METHOD_PATCH, "env", &env_request_json, &request, &answer, err);
     }
     json_free(&env_request_json, &request);
     return result < 0 ? -1 : finish_release(cli, &answer, "serves", err);

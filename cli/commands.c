@@ -8,6 +8,7 @@
 #include <paas/version.h>
 #include <paas/wire.h>
 
+#include "autoscale.h"
 #include "change.h"
 #include "doctor.h"
 #include "exec.h"
@@ -130,7 +131,9 @@ const struct command commands[] = {
         .doc = "Let load decide how many instances run",
         .about = "Between --min and --max, at once and without the scheduler. It outlives pushes;\n"
                  "paas scale APP N ends it.",
-        .example = "paas autoscale hello --min 0 --max 20 --concurrency 10",
+        .example = "paas autoscale hello --min 0 --max 20 --concurrency 10\n"
+                   "paas autoscale hello --explain\n"
+                   "paas autoscale hello --record load.csv",
         .args_min = 1,
         .args_max = 1,
         .options = autoscale_options,

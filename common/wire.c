@@ -184,6 +184,30 @@ TYPE(event, F_INT(event, sequence, 0, COUNT_MAX, 0, 0, "number of the event"),
     F_STRING(event, message, MESSAGE_MAX, JF_OMIT, "in a sentence"),
     F_STRING(event, detail, DETAIL_MAX, JF_OMIT, "the app's last log lines"));
 
+TYPE(scaling_decision, F_INT(scaling_decision, at, 0, COUNT_MAX, 0, JF_REQUIRED, "when"),
+    F_TEXT(scaling_decision, app, JF_NAME | JF_REQUIRED, "app"),
+    F_TEXT(scaling_decision, process, JF_NAME | JF_REQUIRED, "process type"),
+    F_INT(scaling_decision, release, 0, COUNT_MAX, 0, 0, "version of the release"),
+    F_INT(scaling_decision, from, 0, COUNT_MAX, 0, 0, "running before"),
+    F_INT(scaling_decision, to, 0, COUNT_MAX, 0, 0, "running wanted"),
+    F_TEXT(scaling_decision, reason, 0, "why, in a word"),
+    F_INT(scaling_decision, in_flight, 0, COUNT_MAX, 0, 0, "requests at instances"),
+    F_INT(scaling_decision, held, 0, COUNT_MAX, 0, 0, "requests that wait"),
+    F_INT(scaling_decision, oldest_ms, 0, COUNT_MAX, 0, 0, "age of the oldest of them"),
+    F_INT(scaling_decision, ready, 0, COUNT_MAX, 0, 0, "instances in rotation"),
+    F_INT(scaling_decision, starting, 0, COUNT_MAX, 0, 0, "instances on their way"),
+    F_MILLI(scaling_decision, level, 0, COUNT_MAX, 0, 0, "requests in flight, smoothed"),
+    F_MILLI(scaling_decision, peak, 0, COUNT_MAX, 0, 0, "largest level of the window"),
+    F_MILLI(scaling_decision, rise, 0, COUNT_MAX, 0, 0, "growth within one start"),
+    F_INT(scaling_decision, service_ms, 0, COUNT_MAX, 0, 0, "time of a request, learnt"),
+    F_INT(scaling_decision, start_ms, 0, COUNT_MAX, 0, 0, "time of a start, learnt"),
+    F_INT(scaling_decision, base, 0, COUNT_MAX, 0, 0, "instances that load asks for"),
+    F_INT(scaling_decision, queue_target, 0, COUNT_MAX, 0, 0, "instances that the queue asks for"),
+    F_TEXT(scaling_decision, message, 0, "all of it in words"));
+
+TYPE(load_second, F_INT(load_second, at, 0, COUNT_MAX, 0, JF_REQUIRED, "beginning of the second"),
+    F_INT(load_second, requests, 0, COUNT_MAX, 0, 0, "requests that came in it"));
+
 TYPE(log_line, F_INT(log_line, at, 0, COUNT_MAX, 0, 0, "wall clock, ms since 1970"),
     F_INT(log_line, sequence, 0, COUNT_MAX, 0, 0, "number within the instance"),
     F_TEXT(log_line, app, 0, "app"), F_TEXT(log_line, slot, 0, "slot"),

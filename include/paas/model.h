@@ -209,6 +209,26 @@ struct event {
     char *detail;  /* the app's last log lines, or "" */
 };
 
+/* What load decided for a process type on a node, and on what. */
+struct scaling_decision {
+    int64_t at;
+    char app[NAME_SIZE];
+    char process[NAME_SIZE];
+    int64_t release;
+    int64_t from, to; /* running instances */
+    char reason[64];
+    int64_t in_flight, held, oldest_ms; /* requests, and the age of the one that waits longest */
+    int64_t ready, starting;            /* instances */
+    int64_t level, peak, rise;          /* requests in flight, thousandths */
+    int64_t service_ms, start_ms;       /* learnt */
+    int64_t base, queue_target;         /* instances that load, and a queue, ask for */
+    char message[320];                  /* all of it in words */
+};
+struct load_second {
+    int64_t at;
+    int64_t requests; /* that came in this second */
+};
+
 /* One line of an instance's output, as `paas logs -o json` shows it. */
 struct log_line {
     int64_t at;

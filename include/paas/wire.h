@@ -7,6 +7,7 @@
 #include <paas/json_bind.h>
 #include <paas/model.h>
 
+extern const struct json_type scaling_decision_json, load_second_json;
 extern const struct json_type health_spec_json, scale_rule_json, stop_spec_json, process_spec_json,
     manifest_json, release_config_json, snapshot_head_json, grant_json, route_node_json, route_json,
     last_exit_json, instance_json, report_head_json, event_json, log_line_json, kill_request_json,

@@ -31,6 +31,8 @@ enum call_result instances_of_app(struct call *c);
 enum call_result instances_kill(struct call *c);
 enum call_result instances_exec(struct call *c);
 enum call_result instances_logs(struct call *c);
+enum call_result instances_decisions(struct call *c);
+enum call_result instances_load(struct call *c);
 
 enum call_result nodes_list(struct call *c);
 enum call_result nodes_grants(struct call *c);

@@ -135,17 +135,29 @@ enum call_result instances_exec(struct call *c) {
 }
 
 /* The agent reads the first `app` of the query: ours. */
-enum call_result instances_logs(struct call *c) {
+static enum call_result ask_of_app(struct call *c, const char *what) {
     const struct app_row *row = call_app(c);
     if (!row) {
         return CALL_DONE;
     }
     struct http_text query = call_query_text(c);
     char path[4096];
-    int len = snprintf(path, sizeof(path), "/v1/logs?app=%s%s%.*s", row->name, query.len ? "&" : "",
-        (int)query.len, query.len ? query.at : "");
+    int len = snprintf(path, sizeof(path), "/v1/%s?app=%s%s%.*s", what, row->name,
+        query.len ? "&" : "", (int)query.len, query.len ? query.at : "");
     if (len < 0 || (size_t)len >= sizeof(path)) {
         return call_fail_with(c, ERR_URI_TOO_LONG, "the query is too long");
     }
     return relay(c, METHOD_GET, path, NULL);
+}
+
+enum call_result instances_logs(struct call *c) {
+    return ask_of_app(c, "logs");
+}
+
+enum call_result instances_decisions(struct call *c) {
+    return ask_of_app(c, "decisions");
+}
+
+enum call_result instances_load(struct call *c) {
+    return ask_of_app(c, "load");
 }

@@ -10,6 +10,7 @@
 #include <paas/file.h>
 
 #define HEADER "time_ms,rps"
+#define LONG_HEADER "time_ms,requests_per_second"
 enum { TRACE_BYTES_MAX = 64 << 20 };
 
 static int refuse(size_t line, const char *why, struct err *err) {
@@ -66,8 +67,8 @@ int trace_parse(const char *text, struct trace *out, struct err *err) {
         number++;
         if (number == 1) {
             line[strcspn(line, "\r")] = '\0';
-            if (strcmp(line, HEADER) != 0) {
-                result = refuse(1, "the first line must be " HEADER, err);
+            if (strcmp(line, HEADER) != 0 && strcmp(line, LONG_HEADER) != 0) {
+                result = refuse(1, "the first line must be " HEADER " or " LONG_HEADER, err);
             }
         } else if (*line || rest) {
             result = parse_row(line, number, &row, err);

@@ -22,8 +22,8 @@ struct trace {
     size_t count;
 };
 
-/* Reads CSV: the line "time_ms,rps", then rows with times that grow. ERR_BAD_VALUE with the line's
- * number for anything else. Free with trace_free(). */
+/* Reads CSV: the line "time_ms,rps" (or "time_ms,requests_per_second"), then rows with times that
+ * grow. ERR_BAD_VALUE with the line's number for anything else. Free with trace_free(). */
 int trace_read(const char *path, struct trace *out, struct err *err);
 int trace_parse(const char *text, struct trace *out, struct err *err);
 void trace_free(struct trace *trace);
