@@ -25,7 +25,7 @@ struct fleet_app {
     struct gauge *gauge;
     bool dirty; /* differs from what was published */
     bool seen;  /* since the agent began again */
-    int64_t told_in_flight, told_held;
+    int64_t told_in_flight, told_held, told_requests;
 };
 
 struct fleet_row {
@@ -97,7 +97,7 @@ void fleet_begin(struct fleet *f) {
     MAP_FOREACH (e, &f->apps) {
         struct fleet_app *app = e->value;
         app->seen = false;
-        app->told_in_flight = app->told_held = 0;
+        app->told_in_flight = app->told_held = app->told_requests = 0;
     }
 }
 
@@ -377,11 +377,13 @@ void fleet_demand(struct fleet *f, msec now, fleet_say say, void *data) {
     MAP_FOREACH (e, &f->apps) {
         struct fleet_app *app = e->value;
         struct gauge_sum sum = gauge_sum(app->gauge);
-        if (sum.in_flight == app->told_in_flight && sum.held == app->told_held) {
+        if (sum.in_flight == app->told_in_flight && sum.held == app->told_held &&
+            sum.requests == app->told_requests) {
             continue;
         }
         app->told_in_flight = sum.in_flight;
         app->told_held = sum.held;
+        app->told_requests = sum.requests;
         struct local_message m = {
             .type = LOCAL_DEMAND,
             .in_flight = sum.in_flight,
