@@ -36,7 +36,8 @@ static enum call_result get_logs(struct call *c) {
     struct agent_endpoints *e = call_ctx(c);
     struct log_query query = { .follow = call_query(c, "follow") != NULL };
     struct err err;
-    if (call_query_int(c, "tail", 0, LOG_LAST_MAX, TAIL_DEFAULT, &query.tail, &err) < 0) {
+    if (call_query_int(c, "tail", 0, LOG_LAST_MAX, TAIL_DEFAULT, &query.tail, &err) < 0 ||
+        call_query_int(c, "since", 0, INT64_MAX, 0, &query.since, &err) < 0) {
         return call_fail(c, &err);
     }
     copy_query(c, "app", query.app, sizeof query.app);

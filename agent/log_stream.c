@@ -149,7 +149,8 @@ static void follow_source(struct source *source) {
 /* --- sources ---------------------------------------------------------------------------------- */
 
 static bool fits(const struct log_query *q, const struct agent_instance *i) {
-    return (!q->app[0] || strcmp(q->app, i->row.app) == 0) &&
+    bool before = i->phase >= PHASE_DESTROY && i->row.created_at < q->since;
+    return !before && (!q->app[0] || strcmp(q->app, i->row.app) == 0) &&
            (!q->process[0] || strcmp(q->process, i->row.process) == 0) &&
            (!q->instance[0] || strcmp(q->instance, i->row.id) == 0 ||
                strcmp(q->instance, i->row.slot) == 0);

@@ -12,6 +12,7 @@ struct log_query {
     char app[NAME_SIZE], process[NAME_SIZE];
     char instance[SLOT_NAME_SIZE]; /* id or slot */
     int64_t tail;                  /* the last so many lines, of all instances together */
+    int64_t since; /* when the app was made, wall clock: what ended and is older is another's */
     bool follow;
 };
 

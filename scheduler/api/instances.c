@@ -134,7 +134,7 @@ enum call_result instances_exec(struct call *c) {
     return pass_on(c, "exec", request->instance, &exec_request_json);
 }
 
-/* The agent reads the first `app` of the query: ours. */
+/* The agent reads the first `app` and `since` of the query: ours. */
 static enum call_result ask_of_app(struct call *c, const char *what) {
     const struct app_row *row = call_app(c);
     if (!row) {
@@ -142,8 +142,9 @@ static enum call_result ask_of_app(struct call *c, const char *what) {
     }
     struct http_text query = call_query_text(c);
     char path[4096];
-    int len = snprintf(path, sizeof(path), "/v1/%s?app=%s%s%.*s", what, row->name,
-        query.len ? "&" : "", (int)query.len, query.len ? query.at : "");
+    int len = snprintf(path, sizeof(path), "/v1/%s?app=%s&since=%lld%s%.*s", what, row->name,
+        (long long)row->created_at, query.len ? "&" : "", (int)query.len,
+        query.len ? query.at : "");
     if (len < 0 || (size_t)len >= sizeof(path)) {
         return call_fail_with(c, ERR_URI_TOO_LONG, "the query is too long");
     }
