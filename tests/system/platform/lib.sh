@@ -111,17 +111,30 @@ app() {
     cat >"$WORK/$1/paas.json"
 }
 
+# made_ahead: the ids of sandboxes in which nothing ran yet, or that are not finished.
+made_ahead() {
+    local dir
+    for dir in "$DATA"/run/agent/instances/*/; do
+        [ -d "$dir" ] && [ ! -e "$dir/record" ] && basename "$dir"
+    done
+}
+
 # census: what the kernel and the run directory hold of this platform, as numbers. Others may be at
-# work on the same machine.
+# work on the same machine. Sandboxes made ahead come and go, and do not count.
 census() {
-    local name=paas$(cat "$DATA/platform") pids devices instances
-    pids=$(find /sys/fs/cgroup -path "*/$name/*" -name cgroup.procs -exec cat {} + 2>/dev/null |
-        sort -u)
+    local name=paas$(cat "$DATA/platform") ahead groups pids devices instances
+    ahead=$(made_ahead | sed "s|.*|/$name/instances/&|")
+    groups=$(find /sys/fs/cgroup -type d -path "*/$name/*" 2>/dev/null)
+    processes() { sed 's|$|/cgroup.procs|' | xargs -r cat 2>/dev/null | sort -u; }
+    # By number: in some trees what is not used yet lies in a group above its own.
+    pids=$(comm -23 <(processes <<<"$groups") \
+        <(grep -f <(echo "${ahead:-/none/}") <<<"$groups" | processes))
+    groups=$(grep -vf <(echo "${ahead:-/none/}") <<<"$groups")
     echo "processes $(wc -w <<<"$pids")"
     echo "namespaces $(for p in $pids; do readlink "/proc/$p/ns/net"; done | sort -u | wc -l)"
-    echo "cgroups $(find /sys/fs/cgroup -type d -path "*/$name/instances/*" 2>/dev/null | wc -l)"
+    echo "cgroups $(grep -c "/$name/instances/" <<<"$groups")"
     echo "mounts $(grep -c "$DATA" /proc/self/mountinfo) $(wc -l <"/proc/$(pid spawner)/mountinfo")"
-    # Devices made ahead come and go: eight, and a few whose turn has passed.
+    # Devices made ahead, too: eight, and a few whose turn has passed.
     devices=$(ls /sys/class/net | grep -c "^p${name#paas}i")
     instances=$(find /sys/fs/cgroup -path "*/$name/instances/*/app" 2>/dev/null | wc -l)
     echo "devices too many $((devices > instances + 12 ? devices : 0))"
