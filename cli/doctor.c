@@ -279,20 +279,38 @@ static void check_port(const struct host *host, struct finding *f) {
     }
 }
 
-static void check_memory(const struct host *host, struct finding *f) {
-    (void)host;
+/* Bytes that a line of /proc/meminfo tells; 0 when there is none. */
+static int64_t memory_line(const char *name) {
     struct buf text;
-    char amount[STR_AMOUNT_MAX];
-    long long kilobytes = 0;
+    int64_t kilobytes = 0;
     buf_init(&text, PROC_FILE_MAX);
     file_read_whole(AT_FDCWD, "/proc/meminfo", &text, NULL);
-    const char *line = strstr(buf_str(&text), "MemAvailable:");
+    const char *line = strstr(buf_str(&text), name);
     if (line) {
-        kilobytes = strtoll(line + strlen("MemAvailable:"), NULL, 10);
+        kilobytes = strtoll(line + strlen(name), NULL, 10);
     }
     buf_free(&text);
-    found(f, kilobytes * 1024 >= MEMORY_WANTED ? CHECK_OK : CHECK_WARNING, "%s available",
-        str_format_size(kilobytes * 1024, amount));
+    return kilobytes * 1024;
+}
+
+static void check_memory(const struct host *host, struct finding *f) {
+    (void)host;
+    char amount[STR_AMOUNT_MAX];
+    int64_t available = memory_line("MemAvailable:");
+    found(f, available >= MEMORY_WANTED ? CHECK_OK : CHECK_WARNING, "%s available",
+        str_format_size(available, amount));
+}
+
+static void check_swap(const struct host *host, struct finding *f) {
+    (void)host;
+    char amount[STR_AMOUNT_MAX];
+    int64_t total = memory_line("SwapTotal:");
+    if (total > 0) {
+        found(f, CHECK_OK, "%s, which takes the memory of what sleeps when it is needed",
+            str_format_size(total, amount));
+    } else {
+        found(f, CHECK_OK, "none: apps that sleep keep all of their memory");
+    }
 }
 
 static void check_disk(const struct host *host, struct finding *f) {
@@ -398,6 +416,7 @@ static const struct check {
     { "network", check_network, "free one network of 10.200.0.0/16 to 10.231.0.0/16" },
     { "port", check_port, "paas up --http ADDRESS:PORT with another port" },
     { "memory", check_memory, "end what is not needed, or add memory" },
+    { "swap", check_swap, "" },
     { "disk", check_disk, "make room, or use --data on a larger disk" },
     { "data", check_data, "chmod o+x the directory that is closed, or use another --data" },
     { "files", check_files, "sysctl -w fs.nr_open=1048576" },
