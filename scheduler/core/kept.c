@@ -10,11 +10,12 @@
 
 #include <string.h>
 
-/* How long a process stays: the command's rule, else the manifest's. */
+/* How long a process stays: the command's rule, else the manifest's. Of one that was scaled to none
+ * nobody wants the memory held. */
 static int64_t keep_of(const struct app *app, const struct core_process *process) {
     for (size_t i = 0; i < app->rule_count; i++) {
         if (strcmp(app->rules[i].process, process->name) == 0) {
-            return app->rules[i].keep;
+            return app->rules[i].max > 0 ? app->rules[i].keep : 0;
         }
     }
     return process->keep;

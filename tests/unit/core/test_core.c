@@ -228,6 +228,17 @@ static void nothing_is_kept_for_no_time(void **state) {
     world_end(&w);
 }
 
+static void scaled_to_none_keeps_nothing(void **state) {
+    struct world w;
+    struct world_app a;
+    (void)state;
+    serve_again(&w, &a);
+    app_rule_set(&a, "web", 0, 0);
+    app_send(&w, &a);
+    GRANTS(&w, "n1", "");
+    world_end(&w);
+}
+
 /* A new scheduler knows what sleeps by the grants in force, and counts its time anew. */
 static void what_is_kept_outlives_the_scheduler(void **state) {
     struct world w;
@@ -604,6 +615,7 @@ int main(void) {
         cmocka_unit_test(going_back_wakes_what_is_kept_where_it_sleeps),
         cmocka_unit_test(a_third_release_lets_the_kept_one_go_when_it_serves),
         cmocka_unit_test(nothing_is_kept_for_no_time),
+        cmocka_unit_test(scaled_to_none_keeps_nothing),
         cmocka_unit_test(what_is_kept_outlives_the_scheduler),
         cmocka_unit_test(a_deploy_under_load_begins_with_as_many_as_serve),
         cmocka_unit_test(a_process_that_vanished_goes_with_the_old_release),
