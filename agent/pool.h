@@ -26,7 +26,7 @@ struct configs;
 struct instance_host;
 
 enum {
-    POOL_MAX = 32,         /* sandboxes of a host: each holds some 600 KiB of memory */
+    POOL_MAX = 32,         /* sandboxes of a host: each holds some 900 KiB of memory */
     POOL_SPARE_SLOTS = 32, /* slots that it leaves to instances beyond those that there are */
 };
 
