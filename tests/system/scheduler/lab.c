@@ -459,3 +459,30 @@ void lab_wait_state(struct lab *lab, const char *app, const char *state) {
     }
     fail_msg("%s is %s, not %s", app, got, state);
 }
+
+const char *lab_program;
+
+int lab_set_up(void **state) {
+    struct lab *lab = malloc(sizeof(*lab));
+    assert_non_null(lab);
+    lab_begin(lab, lab_program);
+    lab_start(lab);
+    *state = lab;
+    return 0;
+}
+
+int lab_tear_down(void **state) {
+    lab_end(*state);
+    free(*state);
+    return 0;
+}
+
+void lab_serve(struct lab *lab, char image[80]) {
+    lab_upload_image(lab, image);
+    assert_int_equal(lab_report(lab, true, ""), 204);
+    assert_int_equal(lab_push(lab, "shop", image, ""), 1);
+    lab_wait_grants(lab, "shop.web r1 1..1 demand\n");
+    assert_int_equal(lab_report(lab, false, "aaaa web.1 shop web 1 healthy"), 204);
+    lab_wait_event(lab, "shop", "rollout-done", 0, NULL);
+    lab_wait_state(lab, "shop", "running");
+}

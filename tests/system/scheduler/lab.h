@@ -83,4 +83,12 @@ int64_t lab_wait_event(
 /* Waits until the app's summary has this state. */
 void lab_wait_state(struct lab *lab, const char *app, const char *state);
 
+/* For cmocka: a lab with its scheduler started in *state, and its end. `lab_program` is the path of
+ * paas-scheduler. */
+extern const char *lab_program;
+int lab_set_up(void **state);
+int lab_tear_down(void **state);
+/* App "shop": release 1 serves with one healthy instance. Writes the image's digest. */
+void lab_serve(struct lab *lab, char image[80]);
+
 #endif

@@ -17,33 +17,6 @@
 
 #include "lab.h"
 
-static const char *program;
-
-static int begin(void **state) {
-    struct lab *lab = malloc(sizeof(*lab));
-    assert_non_null(lab);
-    lab_begin(lab, program);
-    lab_start(lab);
-    *state = lab;
-    return 0;
-}
-
-static int end(void **state) {
-    lab_end(*state);
-    free(*state);
-    return 0;
-}
-
-/* App "shop", release 1 serves with one healthy instance. Returns the image. */
-static void serve(struct lab *lab, char image[80]) {
-    lab_upload_image(lab, image);
-    assert_int_equal(lab_report(lab, true, ""), 204);
-    assert_int_equal(lab_push(lab, "shop", image, ""), 1);
-    lab_wait_grants(lab, "shop.web r1 1..1 demand\n");
-    assert_int_equal(lab_report(lab, false, "aaaa web.1 shop web 1 healthy"), 204);
-    lab_wait_state(lab, "shop", "running");
-}
-
 /* Connects and sends a request as it stands; as root, so as the operator. */
 static int send_text(struct lab *lab, const char *text) {
     struct sockaddr_un address = { .sun_family = AF_UNIX };
@@ -84,7 +57,7 @@ static void a_change_can_insist_on_what_it_was_decided_on(void **state) {
     struct lab *lab = *state;
     char image[80], match[128], tag[64];
     static const char two[] = "{\"processes\":[{\"process\":\"web\",\"count\":2}]}";
-    serve(lab, image);
+    lab_serve(lab, image);
     char *answer = ask(lab, "GET /v1/apps/shop", "", "");
     char *field = strcasestr(answer, "\r\netag: ");
     assert_non_null(field);
@@ -104,7 +77,7 @@ static void a_change_can_insist_on_what_it_was_decided_on(void **state) {
 static void a_push_with_a_key_is_done_once(void **state) {
     struct lab *lab = *state;
     char image[80], body[256];
-    serve(lab, image);
+    lab_serve(lab, image);
     snprintf(body, sizeof(body), "{\"image\":\"%s\"}", image);
     static const char push[] = "POST /v1/apps/shop/releases";
     static const char key[] = "Idempotency-Key: deploy-42\r\n";
@@ -122,7 +95,7 @@ static void a_push_with_a_key_is_done_once(void **state) {
 static void what_nobody_waits_for_is_not_done_later(void **state) {
     struct lab *lab = *state;
     char image[80];
-    serve(lab, image);
+    lab_serve(lab, image);
     kill(lab->pid, SIGSTOP);
     close(send_text(lab, "DELETE /v1/apps/shop HTTP/1.1\r\nHost: paas\r\n\r\n"));
     int patient = send_text(
@@ -135,10 +108,10 @@ static void what_nobody_waits_for_is_not_done_later(void **state) {
     lab_wait_state(lab, "shop", "stopped");
 }
 
-#define TEST(F) cmocka_unit_test_setup_teardown(F, begin, end)
+#define TEST(F) cmocka_unit_test_setup_teardown(F, lab_set_up, lab_tear_down)
 
 int main(int argc, char **argv) {
-    program = argc > 1 ? argv[1] : "paas-scheduler";
+    lab_program = argc > 1 ? argv[1] : "paas-scheduler";
     const struct CMUnitTest tests[] = {
         TEST(a_change_can_insist_on_what_it_was_decided_on),
         TEST(a_push_with_a_key_is_done_once),

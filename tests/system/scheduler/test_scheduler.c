@@ -18,41 +18,13 @@
 
 #include "lab.h"
 
-static const char *program;
-
-static int begin(void **state) {
-    struct lab *lab = malloc(sizeof(*lab));
-    assert_non_null(lab);
-    lab_begin(lab, program);
-    lab_start(lab);
-    *state = lab;
-    return 0;
-}
-
-static int end(void **state) {
-    lab_end(*state);
-    free(*state);
-    return 0;
-}
-
-/* App "shop", release 1 serves with one healthy instance. Returns the image. */
-static void serve(struct lab *lab, char image[80]) {
-    lab_upload_image(lab, image);
-    assert_int_equal(lab_report(lab, true, ""), 204);
-    assert_int_equal(lab_push(lab, "shop", image, ""), 1);
-    lab_wait_grants(lab, "shop.web r1 1..1 demand\n");
-    assert_int_equal(lab_report(lab, false, "aaaa web.1 shop web 1 healthy"), 204);
-    lab_wait_event(lab, "shop", "rollout-done", 0, NULL);
-    lab_wait_state(lab, "shop", "running");
-}
-
 /* --- the main job ------------------------------------------------------------------------------
  */
 
 static void a_push_is_granted_reported_and_done(void **state) {
     struct lab *lab = *state;
     char image[80];
-    serve(lab, image);
+    lab_serve(lab, image);
     json_t *app = lab_must(lab, METHOD_GET, "/v1/apps/shop", NULL);
     assert_string_equal(lab_text(app, "url"), "http://shop.localhost:8080");
     assert_int_equal(lab_number(app, "release"), 1);
@@ -75,7 +47,7 @@ static void a_push_is_granted_reported_and_done(void **state) {
 static void an_agent_reads_the_configuration_that_a_grant_names(void **state) {
     struct lab *lab = *state;
     char image[80], path[128];
-    serve(lab, image);
+    lab_serve(lab, image);
     char *text = lab_get_text(lab, LAB_AGENT, "/v1/nodes/n1/grants");
     char *at = strstr(text, "\"config\":\"");
     assert_non_null(at);
@@ -93,7 +65,7 @@ static void an_agent_reads_the_configuration_that_a_grant_names(void **state) {
 static void a_broken_release_fails_with_its_reason_and_the_old_one_serves(void **state) {
     struct lab *lab = *state;
     char image[80];
-    serve(lab, image);
+    lab_serve(lab, image);
     assert_int_equal(lab_push(lab, "shop", image, ",\"port\":81"), 2);
     lab_wait_grants(lab, "shop.web r1 1..1 demand\nshop.web r2 1..1\n");
     lab_report(lab, false, "bbbb web.2 shop web 2 failed wrong-port");
@@ -113,7 +85,7 @@ static void a_broken_release_fails_with_its_reason_and_the_old_one_serves(void *
 static void every_command_changes_the_grants(void **state) {
     struct lab *lab = *state;
     char image[80];
-    serve(lab, image);
+    lab_serve(lab, image);
     json_decref(lab_must(lab, METHOD_PUT, "/v1/apps/shop/scale",
         "{\"processes\":[{\"process\":\"web\",\"count\":3}]}"));
     lab_wait_grants(lab, "shop.web r1 3..3 demand\n");
@@ -132,8 +104,7 @@ static void every_command_changes_the_grants(void **state) {
     /* Its instance is there still. */
     lab_wait_grants(lab, "shop.web r1 1..5 demand\nshop.web r2 0..0 frozen 1\n");
     json_decref(lab_must(lab, METHOD_PATCH, "/v1/apps/shop/env", "{\"set\":{\"A\":\"1\"}}"));
-    lab_wait_grants(
-        lab, "shop.web r1 1..5 demand\nshop.web r3 1..5\nshop.web r2 0..0 frozen 1\n");
+    lab_wait_grants(lab, "shop.web r1 1..5 demand\nshop.web r3 1..5\nshop.web r2 0..0 frozen 1\n");
     json_t *env = lab_must(lab, METHOD_GET, "/v1/apps/shop/env", NULL);
     assert_string_equal(lab_text(json_object_get(env, "env"), "A"), "1");
     json_decref(env);
@@ -146,7 +117,7 @@ static void routes_belong_to_one_app(void **state) {
     struct lab *lab = *state;
     char image[80];
     json_t *answer;
-    serve(lab, image);
+    lab_serve(lab, image);
     json_decref(lab_must(lab, METHOD_POST, "/v1/apps/shop/routes", "{\"host\":\"example.com\"}"));
     lab_push(lab, "other", image, "");
     assert_int_equal(lab_call(lab, LAB_OPERATOR, METHOD_POST, "/v1/apps/other/routes",
@@ -164,7 +135,7 @@ static void routes_belong_to_one_app(void **state) {
 static void what_was_acknowledged_survives_kill_and_the_term_grows(void **state) {
     struct lab *lab = *state;
     char image[80];
-    serve(lab, image);
+    lab_serve(lab, image);
     int64_t term = lab->term;
     for (int i = 2; i < 12; i++) {
         char body[128], grants[64];
@@ -186,7 +157,7 @@ static void what_was_acknowledged_survives_kill_and_the_term_grows(void **state)
 static void a_kill_in_the_middle_of_changes_leaves_whole_ones(void **state) {
     struct lab *lab = *state;
     char image[80];
-    serve(lab, image);
+    lab_serve(lab, image);
     for (int i = 0; i < 10; i++) {
         pid_t killer = fork();
         if (killer == 0) {
@@ -222,7 +193,7 @@ static void a_kill_in_the_middle_of_changes_leaves_whole_ones(void **state) {
 static void a_verdict_is_durable_and_not_tried_again(void **state) {
     struct lab *lab = *state;
     char image[80];
-    serve(lab, image);
+    lab_serve(lab, image);
     lab_push(lab, "shop", image, "");
     lab_report(lab, false, "bbbb web.2 shop web 2 failed never-listened");
     int64_t failed = lab_wait_event(lab, "shop", "rollout-failed", 0, NULL);
@@ -278,7 +249,7 @@ static void sigterm_ends_it_cleanly_with_watchers_on_it(void **state) {
     struct lab *lab = *state;
     struct watcher events = { 0 }, routes = { 0 };
     char image[80];
-    serve(lab, image);
+    lab_serve(lab, image);
     watch(lab, "/v1/events", &events);
     watch(lab, "/v1/routes", &routes);
     int status = lab_stop(lab, SIGTERM);
@@ -303,8 +274,8 @@ static void a_second_scheduler_on_the_same_data_is_refused(void **state) {
     if (second == 0) {
         dup2(pipes[1], 2);
         lab_become_scheduler();
-        execl(program, program, "--data", data, "--run", "/tmp", "--node", "n1", "--platform", "27",
-            (char *)NULL);
+        execl(lab_program, lab_program, "--data", data, "--run", "/tmp", "--node", "n1",
+            "--platform", "27", (char *)NULL);
         _exit(127);
     }
     close(pipes[1]);
@@ -373,7 +344,7 @@ static void a_secret_stays_where_it_belongs(void **state) {
     static const char secret[] = "canary-7f3a9";
     struct lab *lab = *state;
     char image[80], body[128];
-    serve(lab, image);
+    lab_serve(lab, image);
     snprintf(body, sizeof(body), "{\"set\":{\"TOKEN\":\"%s\"}}", secret);
     json_decref(lab_must(lab, METHOD_PATCH, "/v1/apps/shop/env", body));
     lab_wait_grants(lab, "shop.web r1 1..1 demand\nshop.web r2 1..1\n");
@@ -404,7 +375,7 @@ static void a_full_disk_refuses_changes_and_serves_on(void **state) {
     assert_int_equal(WEXITSTATUS(lab_stop(lab, SIGTERM)), 0);
     lab_limit_disk(lab, "size=2m");
     lab_start(lab);
-    serve(lab, image);
+    lab_serve(lab, image);
     int status = 200, sent = 0;
     strcpy(body, "{\"set\":{");
     for (int i = 0; i < 7; i++) {
@@ -435,7 +406,7 @@ static void pushes_at_once_leave_one_that_serves(void **state) {
     enum { PUSHERS = 6 };
     struct lab *lab = *state;
     char image[80];
-    serve(lab, image);
+    lab_serve(lab, image);
     pid_t pids[PUSHERS];
     for (int i = 0; i < PUSHERS; i++) {
         pids[i] = fork();
@@ -481,7 +452,7 @@ static void tcp_is_for_holders_of_the_token_that_call_it_by_address(void **state
 static void bad_input_is_refused_in_words(void **state) {
     struct lab *lab = *state;
     char image[80], name[400], path[500];
-    serve(lab, image);
+    lab_serve(lab, image);
     memset(name, 'n', 300);
     name[300] = '\0';
     snprintf(path, sizeof(path), "/v1/apps/%s/releases", name);
@@ -544,7 +515,7 @@ static void bad_input_is_refused_in_words(void **state) {
 static void a_report_that_is_not_one_changes_nothing(void **state) {
     struct lab *lab = *state;
     char image[80];
-    serve(lab, image);
+    lab_serve(lab, image);
     static const char *const bodies[] = { "", "x", "{}", "{\"node\":\"n2\"}\n",
         "{\"node\":\"n1\",\"instances\":5}\n", "{\"node\":\"n1\",\"instances\":99999}\n",
         "{\"node\":\"n1\",\"term\":9223372036854775807}\n",
@@ -561,7 +532,7 @@ static void a_report_that_is_not_one_changes_nothing(void **state) {
 static void an_end_is_told_once(void **state) {
     struct lab *lab = *state;
     char image[80];
-    serve(lab, image);
+    lab_serve(lab, image);
     for (int i = 0; i < 3; i++) {
         lab_report(lab, false, "aaaa web.1 shop web 1 failed exited");
     }
@@ -592,7 +563,7 @@ static int count_events(struct lab *lab, const char *type) {
 static void a_new_scheduler_tells_nothing_twice(void **state) {
     struct lab *lab = *state;
     char image[80];
-    serve(lab, image);
+    lab_serve(lab, image);
     /* The end is reported until its event is kept: a kill in between loses nothing. */
     while (lab_report(lab, false,
                "aaaa web.1 shop web 1 failed exited\n"
@@ -616,7 +587,7 @@ static void a_new_scheduler_tells_nothing_twice(void **state) {
 static void old_events_outlive_many_schedulers(void **state) {
     struct lab *lab = *state;
     char image[80];
-    serve(lab, image);
+    lab_serve(lab, image);
     for (int i = 0; i < 12; i++) { /* the numbers go on above a gap each time */
         lab_stop(lab, SIGKILL);
         lab_start(lab);
@@ -626,7 +597,7 @@ static void old_events_outlive_many_schedulers(void **state) {
     assert_int_equal(count_events(lab, "\"release-created\""), 1);
 }
 
-#define TEST(F) cmocka_unit_test_setup_teardown(F, begin, end)
+#define TEST(F) cmocka_unit_test_setup_teardown(F, lab_set_up, lab_tear_down)
 
 int main(int argc, char **argv) {
     const struct CMUnitTest tests[] = {
@@ -652,6 +623,6 @@ int main(int argc, char **argv) {
         TEST(a_new_scheduler_tells_nothing_twice),
         TEST(old_events_outlive_many_schedulers),
     };
-    program = argc > 1 ? argv[1] : "bin/paas-scheduler";
+    lab_program = argc > 1 ? argv[1] : "bin/paas-scheduler";
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
