@@ -15,16 +15,24 @@ export PAAS_API=unix:$DATA/run/api.sock
 export NO_COLOR=1
 FAILURES=0
 
+# crashes: what the parts' logs tell of bugs that no request met: sanitizers' words, and deaths by
+# signals that nobody sends.
+crashes() {
+    find "$WORK" -path '*/log/*.log' -exec grep -HE \
+        'ERROR: [A-Za-z]+Sanitizer|runtime error:|was ended by SIG(SEGV|ABRT|BUS|ILL|FPE)' {} +
+}
+
 finish() {
     local status=$?
     trap - EXIT
+    paas down --data "$DATA" >/dev/null 2>&1
+    crashes && fail "a part has a bug"
     if [ $status -ne 0 ] || [ $FAILURES -ne 0 ]; then
         for log in "$DATA"/log/*.log; do
             [ -f "$log" ] && { echo "--- $log"; tail -n 40 "$log"; }
         done
         status=1
     fi
-    paas down --data "$DATA" >/dev/null 2>&1
     grep -o " $WORK[^ ]*" /proc/self/mountinfo | sort -r | xargs -r umount
     rm -rf "$WORK"
     exit $status
