@@ -6,11 +6,13 @@
 #include <paas/str.h>
 
 void fleet_send_instance(struct fleet *f, const struct agent_instance *i) {
+    /* Until what it has under way is over, the proxy is to let it go on. */
+    bool falls_asleep = i->phase == PHASE_FREEZE;
     struct local_message m = {
         .type = i->phase >= PHASE_DESTROY ? LOCAL_GONE : LOCAL_INSTANCE,
         .release = i->row.release,
         .port = i->row.port,
-        .state = i->row.state,
+        .state = falls_asleep ? INSTANCE_DRAINING : i->row.state,
     };
     memcpy(m.id, i->row.id, sizeof m.id);
     memcpy(m.app, i->row.app, sizeof m.app);

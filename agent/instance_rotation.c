@@ -54,6 +54,7 @@ static void fall_asleep(struct agent_instance *i) {
         return;
     }
     log_debug("instance %s app=%s slot=%s sleeps", i->row.id, i->row.app, i->row.slot);
+    instance_tell(i);
     instance_record(i);
 }
 
@@ -94,6 +95,9 @@ void instance_acknowledged(struct agent_instance *i, int64_t revision) {
 }
 
 void instance_drained(struct agent_instance *i) {
+    if (i->rotation) {
+        return; /* said of an earlier time out of rotation: this one is not yet acknowledged */
+    }
     if (i->phase == PHASE_DRAIN) {
         instance_ask_to_end(i);
     } else if (i->phase == PHASE_FREEZE) {

@@ -2,7 +2,15 @@
  *
  *     steady [DELAY_MS] [LINES]
  *
- * Answers each request with its slot and release, DELAY_MS after it came, over kept connections.
+ * Answers each request with its slot, DELAY_MS after it came, over kept connections. The answer to
+ * /take/ID or /take/ID/MS, MS after it came, has a second line,
+ *
+ *     run RUN took ID as N after ID...
+ *
+ * where RUN is a number of this process alone, N counts such requests from 1, and the ids are of the
+ * last ones before, newest first: whoever hears some answers knows of the others, too. A request
+ * to upgrade makes a tunnel: what comes goes back.
+ *
  * Writes LINES numbered lines a second to standard output ("line 17"). At SIGTERM it takes no new
  * connection, answers what it was asked, and ends with status 0. As a worker (no PORT) it only
  * writes its lines.
@@ -16,15 +24,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
-enum { CLIENTS_MAX = 512, REQUEST_MAX = 4096, BACKLOG = 512, LATEST_MS = 100 };
+enum { CLIENTS_MAX = 512, REQUEST_MAX = 4096, BACKLOG = 512, LATEST_MS = 100, TAKEN_KEPT = 32 };
 
 struct client {
     int fd;
+    bool tunnel;
     int64_t answer_at; /* ms; 0: nothing was asked */
+    int64_t taken, id; /* its request's number; 0: it asked for nothing that is counted */
     size_t len;
     char request[REQUEST_MAX];
 };
@@ -35,7 +46,9 @@ struct steady {
     size_t count;
     int listener;
     int64_t delay, lines, written, began;
-    char answer[256];
+    int64_t taken, ids[TAKEN_KEPT]; /* how many were counted, and the last ones' ids */
+    uint32_t run;
+    const char *slot;
 };
 
 static volatile sig_atomic_t ending;
@@ -68,15 +81,36 @@ static void write_lines(struct steady *s) {
     }
 }
 
+static void count(struct steady *s, struct client *c, int64_t *delay) {
+    intmax_t id, ms = *delay;
+    c->taken = 0;
+    if (sscanf(c->request, "%*s /take/%jd/%jd", &id, &ms) > 0) {
+        c->taken = ++s->taken;
+        c->id = s->ids[c->taken % TAKEN_KEPT] = id;
+        *delay = ms;
+    }
+}
+
 /* A whole head came: an answer is due. Requests have no body here. */
 static void look_at(struct steady *s, struct client *c) {
     char *end = strstr(c->request, "\r\n\r\n");
     if (end && c->answer_at == 0) {
         size_t used = (size_t)(end + 4 - c->request);
+        int64_t delay = s->delay;
+        end[2] = '\0';
+        c->tunnel = strcasestr(c->request, "\r\nupgrade:") != NULL;
+        count(s, c, &delay);
         memmove(c->request, c->request + used, c->len - used + 1);
         c->len -= used;
-        c->answer_at = now_ms() + s->delay;
+        c->answer_at = now_ms() + delay;
     }
+}
+
+/* What comes through a tunnel goes back. */
+static bool echo(struct client *c) {
+    ssize_t len = (ssize_t)c->len;
+    c->len = 0;
+    return write(c->fd, c->request, (size_t)len) == len;
 }
 
 /* False when the connection is over. */
@@ -87,14 +121,44 @@ static bool receive(struct steady *s, struct client *c) {
     }
     c->len += (size_t)n;
     c->request[c->len] = '\0';
+    if (c->tunnel && c->answer_at == 0) {
+        return echo(c);
+    }
     look_at(s, c);
     return true;
 }
 
+static size_t write_body(const struct steady *s, const struct client *c, char *to, size_t size) {
+    size_t len = (size_t)snprintf(to, size, "steady from %s\n", s->slot);
+    if (c->taken == 0) {
+        return len;
+    }
+    len += (size_t)snprintf(to + len, size - len, "run %u took %jd as %jd after", s->run,
+        (intmax_t)c->id, (intmax_t)c->taken);
+    /* Others came since: the oldest ids that are kept may be theirs. */
+    for (int64_t n = c->taken - 1; n > 0 && n > s->taken - TAKEN_KEPT; n--) {
+        len += (size_t)snprintf(
+            to + len, size - len, " %jd", (intmax_t)s->ids[n % TAKEN_KEPT]);
+    }
+    return len + (size_t)snprintf(to + len, size - len, "\n");
+}
+
 static bool answer(struct steady *s, struct client *c) {
-    size_t len = strlen(s->answer);
-    bool sent = write(c->fd, s->answer, len) == (ssize_t)len;
+    char body[1024], text[1280];
+    int len;
+    if (c->tunnel) {
+        len = snprintf(text, sizeof text,
+            "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\n");
+    } else {
+        size_t size = write_body(s, c, body, sizeof body);
+        len = snprintf(
+            text, sizeof text, "HTTP/1.1 200 OK\r\nContent-Length: %zu\r\n\r\n%s", size, body);
+    }
+    bool sent = write(c->fd, text, (size_t)len) == len;
     c->answer_at = 0;
+    if (c->tunnel) {
+        return sent && (c->len == 0 || echo(c));
+    }
     look_at(s, c);
     return sent && !(ending && c->answer_at == 0);
 }
@@ -111,6 +175,7 @@ static void accept_clients(struct steady *s) {
     while (s->count < CLIENTS_MAX && (fd = accept4(s->listener, NULL, NULL, SOCK_NONBLOCK)) >= 0) {
         struct client *c = &s->clients[s->count++];
         c->fd = fd;
+        c->tunnel = false;
         c->answer_at = 0;
         c->len = 0;
     }
@@ -156,14 +221,15 @@ static void turn(struct steady *s) {
 int main(int argc, char **argv) {
     static struct steady s;
     const char *port = getenv("PORT"), *slot = getenv("PAAS_SLOT");
-    char body[128];
     s.delay = argc > 1 ? atoll(argv[1]) : 0;
     s.lines = argc > 2 ? atoll(argv[2]) : 0;
     s.began = now_ms();
     s.listener = port ? listen_on(atoi(port)) : -1;
-    snprintf(body, sizeof body, "steady from %s\n", slot ? slot : "nowhere");
-    snprintf(s.answer, sizeof s.answer, "HTTP/1.1 200 OK\r\nContent-Length: %zu\r\n\r\n%s",
-        strlen(body), body);
+    s.slot = slot ? slot : "nowhere";
+    if (getrandom(&s.run, sizeof s.run, 0) < 0) {
+        perror("getrandom");
+        return 1;
+    }
     setvbuf(stdout, NULL, _IOLBF, 0);
     signal(SIGPIPE, SIG_IGN);
     sigaction(SIGTERM, &(struct sigaction){ .sa_handler = on_term }, NULL);
