@@ -16,6 +16,7 @@
 #include <linux/prctl.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -33,9 +34,15 @@
 #define OLD_SUFFIX ".old"
 enum { LAYER_PATH_SIZE = SANDBOX_DIGEST_LEN + sizeof NEW_SUFFIX };
 
-/* Descriptors of a helper; those that it has no use for are -1. */
+/* Descriptors of a helper; those that it has no use for are -1. Those that a cover is made of
+ * follow. */
 enum { HELPER_LAYER, HELPER_HIDDEN, HELPER_REPORT, HELPER_TAR, HELPER_FDS };
 enum { HELPER_FIRST_FD = 3 };
+struct helper_fds {
+    int fds[HELPER_FDS + SANDBOX_LAYERS_MAX];
+    int count;
+    bool hidden[SANDBOX_LAYERS_MAX]; /* of those that follow: what the next one hides */
+};
 
 static int is_layer(const char *name) {
     return strspn(name, "0123456789abcdef") == SANDBOX_DIGEST_LEN && !name[SANDBOX_DIGEST_LEN];
@@ -58,16 +65,16 @@ static int keep_file_capabilities(void) {
 }
 
 /* Puts the descriptors where they belong, from HELPER_FIRST_FD on, and closes all others. */
-static int arrange_fds(const int fds[HELPER_FDS]) {
-    const int end = HELPER_FIRST_FD + HELPER_FDS;
-    int moved[HELPER_FDS];
-    for (int i = 0; i < HELPER_FDS; i++) {
-        moved[i] = fds[i] < 0 ? -1 : fcntl(fds[i], F_DUPFD, end);
-        if (fds[i] >= 0 && moved[i] < 0) {
+static int arrange_fds(const struct helper_fds *h) {
+    const int end = HELPER_FIRST_FD + h->count;
+    int moved[HELPER_FDS + SANDBOX_LAYERS_MAX];
+    for (int i = 0; i < h->count; i++) {
+        moved[i] = h->fds[i] < 0 ? -1 : fcntl(h->fds[i], F_DUPFD, end);
+        if (h->fds[i] >= 0 && moved[i] < 0) {
             return -1;
         }
     }
-    for (int i = 0; i < HELPER_FDS; i++) {
+    for (int i = 0; i < h->count; i++) {
         if (moved[i] >= 0 && dup2(moved[i], HELPER_FIRST_FD + i) < 0) {
             return -1;
         }
@@ -80,8 +87,26 @@ struct gate {
     int mapped[2];   /* parent to child: its ids are mapped */
 };
 
+/* Puts the directories back together as layers. */
+static int cover_main(const struct helper_fds *h) {
+    struct unpack_cover job = {
+        .cover = HELPER_FIRST_FD + HELPER_LAYER,
+        .report = HELPER_FIRST_FD + HELPER_REPORT,
+    };
+    int hidden = -1;
+    for (int i = HELPER_FDS; i < h->count; i++) {
+        if (h->hidden[i - HELPER_FDS]) {
+            hidden = HELPER_FIRST_FD + i;
+        } else {
+            job.layers[job.count++] = (struct unpack_layer){ HELPER_FIRST_FD + i, hidden };
+            hidden = -1;
+        }
+    }
+    return unpack_cover_main(&job);
+}
+
 static _Noreturn void helper_main(
-    const struct gate *gate, const int fds[HELPER_FDS], const char *layer) {
+    const struct gate *gate, const struct helper_fds *fds, const struct layer_helper *h) {
     char byte = 0;
     sigset_t none;
     sigemptyset(&none);
@@ -95,7 +120,10 @@ static _Noreturn void helper_main(
         _exit(126);
     }
     umask(0);
-    if (fds[HELPER_TAR] < 0) {
+    if (h->job == LAYER_COVER) {
+        _exit(cover_main(fds));
+    }
+    if (h->job == LAYER_REMOVE) {
         _exit(unpack_remove_main(HELPER_FIRST_FD + HELPER_LAYER, HELPER_FIRST_FD + HELPER_REPORT));
     }
     struct unpack_job job = {
@@ -104,7 +132,7 @@ static _Noreturn void helper_main(
         .hidden = HELPER_FIRST_FD + HELPER_HIDDEN,
         .report = HELPER_FIRST_FD + HELPER_REPORT,
     };
-    memcpy(job.diff_id, layer, sizeof job.diff_id);
+    memcpy(job.diff_id, h->layer, sizeof job.diff_id);
     _exit(unpack_main(&job, NULL));
 }
 
@@ -142,7 +170,7 @@ static int let_go(struct gate *gate, pid_t pid, uint32_t ids, struct err *err) {
 
 /* `fds` has everything but the report's end. */
 static int helper_start(
-    struct layer_helper *h, int fds[HELPER_FDS], uint32_t ids, struct err *err) {
+    struct layer_helper *h, struct helper_fds *fds, uint32_t ids, struct err *err) {
     struct gate gate = { { -1, -1 }, { -1, -1 } };
     int report[2] = { -1, -1 };
     int result = -1;
@@ -151,14 +179,14 @@ static int helper_start(
         err_sys(err, errno, "making pipes for a helper");
         goto out;
     }
-    fds[HELPER_REPORT] = report[1];
+    fds->fds[HELPER_REPORT] = report[1];
     h->pid = fork();
     if (h->pid < 0) {
         err_sys(err, errno, "making a helper");
         goto out;
     }
     if (h->pid == 0) {
-        helper_main(&gate, fds, h->layer);
+        helper_main(&gate, fds, h);
     }
     result = let_go(&gate, h->pid, ids, err);
     if (result < 0) {
@@ -236,8 +264,8 @@ int layer_unpack(
         return -1;
     }
     CLEANUP_FD int hidden = make_directory(store, h->hidden, ids, err);
-    int fds[HELPER_FDS] = { whole, hidden, -1, tar };
-    if (hidden < 0 || helper_start(h, fds, ids, err) < 0) {
+    struct helper_fds fds = { { whole, hidden, -1, tar }, .count = HELPER_FDS };
+    if (hidden < 0 || helper_start(h, &fds, ids, err) < 0) {
         drop_directory(store, h->layer);
         drop_directory(store, h->hidden);
         return -1;
@@ -245,9 +273,61 @@ int layer_unpack(
     return 0;
 }
 
+/* Opens the directories that a cover is made of. */
+static int open_sources(int store, const char (*names)[SANDBOX_DIGEST_LEN], size_t count,
+    struct helper_fds *fds, struct err *err) {
+    for (size_t i = 0; i < count; i++) {
+        struct layer_helper above;
+        char name[SANDBOX_DIGEST_LEN + 1] = "";
+        memcpy(name, names[i], SANDBOX_DIGEST_LEN);
+        if (check_name(&above, name, err) < 0) {
+            return -1;
+        }
+        fds->hidden[i] = false;
+        if (i > 0 && memcmp(above.hidden, names[i - 1], SANDBOX_DIGEST_LEN) == 0) {
+            fds->hidden[i - 1] = true;
+        }
+        int fd = openat(store, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        if (fd < 0) {
+            return err_sys(err, errno, "opening layer %.12s", name);
+        }
+        fds->fds[fds->count++] = fd;
+    }
+    return 0;
+}
+
+int layer_cover(struct layer_helper *h, int store, const char (*names)[SANDBOX_DIGEST_LEN],
+    size_t count, uint32_t ids, struct err *err) {
+    char name[SANDBOX_DIGEST_LEN + 1];
+    if (count > SANDBOX_LAYERS_MAX) {
+        return err_set(err, ERR_BAD_VALUE, "a cover over %zu directories", count);
+    }
+    unpack_cover_name(names, count, name);
+    if (check_name(h, name, err) < 0) {
+        return -1;
+    }
+    h->job = LAYER_COVER;
+    CLEANUP_FD int cover = make_directory(store, name, ids, err);
+    if (cover < 0) {
+        return -1;
+    }
+    struct helper_fds fds = { { cover, -1, -1, -1 }, .count = HELPER_FDS };
+    int result = open_sources(store, names, count, &fds, err);
+    if (result == 0) {
+        result = helper_start(h, &fds, ids, err);
+    }
+    while (fds.count > HELPER_FDS) {
+        close(fds.fds[--fds.count]);
+    }
+    if (result < 0) {
+        drop_directory(store, name);
+    }
+    return result;
+}
+
 /* Empties the directory `name` in a helper, waiting for it, and removes it. */
 static int remove_directory(int store, const char *name, uint32_t ids, struct err *err) {
-    struct layer_helper h = { .report = -1 };
+    struct layer_helper h = { .job = LAYER_REMOVE, .report = -1 };
     struct unpack_report report;
     int status;
     /* Nothing there, or nothing in it: no helper is needed. */
@@ -255,11 +335,11 @@ static int remove_directory(int store, const char *name, uint32_t ids, struct er
         return 0;
     }
     CLEANUP_FD int fd = openat(store, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    int fds[HELPER_FDS] = { fd, -1, -1, -1 };
+    struct helper_fds fds = { { fd, -1, -1, -1 }, .count = HELPER_FDS };
     if (fd < 0) {
         return errno == ENOENT ? 0 : err_sys(err, errno, "opening %s", name);
     }
-    if (helper_start(&h, fds, ids, err) < 0) {
+    if (helper_start(&h, &fds, ids, err) < 0) {
         return -1;
     }
     waitpid(h.pid, &status, 0);
@@ -291,15 +371,15 @@ int layer_remove(
         set_aside(store, h->hidden, err) < 0) {
         return -1;
     }
-    h->removes = true;
+    h->job = LAYER_REMOVE;
     old_name(h->layer, name);
     CLEANUP_FD int fd = openat(store, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0) {
         return errno == ENOENT ? finish_removal(h, store, ids, err)
                                : err_sys(err, errno, "opening %s", name);
     }
-    int fds[HELPER_FDS] = { fd, -1, -1, -1 };
-    return helper_start(h, fds, ids, err);
+    struct helper_fds fds = { { fd, -1, -1, -1 }, .count = HELPER_FDS };
+    return helper_start(h, &fds, ids, err);
 }
 
 /* Gives a whole directory its name. */
@@ -317,7 +397,7 @@ int layer_finish(struct layer_helper *h, int store, uint32_t ids, struct err *er
     char name[LAYER_PATH_SIZE];
     int result = unpack_report_read(h->report, &report, err);
     file_close(&h->report);
-    if (h->removes) {
+    if (h->job == LAYER_REMOVE) {
         return result < 0 ? -1 : finish_removal(h, store, ids, err);
     }
     /* The helper has synced before it said so: a layer with a name is whole on disk, and so is what

@@ -7,7 +7,7 @@
 #ifndef PAAS_LAYER_HELPER_H
 #define PAAS_LAYER_HELPER_H
 
-#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -16,7 +16,7 @@
 
 struct layer_helper {
     pid_t pid; /* 0: nothing was left to do */
-    bool removes;
+    enum layer_job { LAYER_UNPACK, LAYER_REMOVE, LAYER_COVER } job;
     int report;                          /* what the helper says in the end */
     char layer[SANDBOX_DIGEST_LEN + 1];  /* names in the store: of the layer, */
     char hidden[SANDBOX_DIGEST_LEN + 1]; /* and of what it hides of those below */
@@ -26,12 +26,15 @@ struct layer_helper {
  * `ids` is the first id of the store's range. */
 int layer_unpack(
     struct layer_helper *h, int store, const char *layer, int tar, uint32_t ids, struct err *err);
+/* Starts to make the cover of these directories, lowest first (<paas/unpack.h>). */
+int layer_cover(struct layer_helper *h, int store, const char (*names)[SANDBOX_DIGEST_LEN],
+    size_t count, uint32_t ids, struct err *err);
 /* Sets a layer aside, so that from here on it is not there, and starts to remove it. */
 int layer_remove(
     struct layer_helper *h, int store, const char *layer, uint32_t ids, struct err *err);
-/* After a helper ended. One that unpacked: puts a whole layer, synced first, in its place; else
- * removes what it left and says in *err what went wrong. One that removed: clears away what is left
- * of the layer. */
+/* After a helper ended. One that unpacked or covered: puts a whole layer, synced first, in its
+ * place; else removes what it left and says in *err what went wrong. One that removed: clears away
+ * what is left of the layer. */
 int layer_finish(struct layer_helper *h, int store, uint32_t ids, struct err *err);
 /* Removes what unfinished helpers left; waits for it. */
 int layer_sweep(int store, uint32_t ids, struct err *err);

@@ -6,6 +6,7 @@
 #include "layers.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include <paas/log.h>
 #include <paas/map.h>
@@ -19,7 +20,7 @@ enum {
 struct asked {
     struct layers *layers;
     char layer[SPAWNER_LAYER_SIZE];
-    bool removes;
+    enum spawner_operation operation;
 };
 
 static void on_timer(uv_timer_t *timer);
@@ -30,7 +31,9 @@ static void on_answer(
     struct layers *l = asked->layers;
     (void)answer;
     (void)fds;
-    if (asked->removes) {
+    if (asked->operation == SPAWNER_COVER) {
+        image_covered(l->images, asked->layer, err);
+    } else if (asked->operation == SPAWNER_REMOVE_LAYER) {
         image_removed(l->images, asked->layer, err);
         if (err->code == ERR_OK) {
             uv_timer_start(&l->timer, on_timer, 0, 0); /* the next one */
@@ -41,30 +44,48 @@ static void on_answer(
     free(asked);
 }
 
-static int ask(struct layers *l, enum spawner_operation operation, const char *hex, const int *fds,
+static int ask(struct layers *l, const char *hex, struct spawner_request *request, const int *fds,
     struct err *err) {
-    struct spawner_request request = { .operation = operation };
     struct asked *asked = calloc(1, sizeof *asked);
     if (!asked) {
         return err_no_memory(err);
     }
     asked->layers = l;
-    asked->removes = operation == SPAWNER_REMOVE_LAYER;
+    asked->operation = (enum spawner_operation)request->operation;
     str_copy(asked->layer, sizeof asked->layer, hex);
-    str_copy(request.layer, sizeof request.layer, hex);
-    if (spawner_ask(l->spawner, &request, fds, on_answer, asked, err) < 0) {
+    if (spawner_ask(l->spawner, request, fds, on_answer, asked, err) < 0) {
         free(asked);
         return -1;
     }
     return 0;
 }
 
+static int ask_layer(struct layers *l, enum spawner_operation operation, const char *hex,
+    const int *fds, struct err *err) {
+    struct spawner_request request = { .operation = operation };
+    str_copy(request.layer, sizeof request.layer, hex);
+    return ask(l, hex, &request, fds, err);
+}
+
 static int start_unpack(void *ctx, const char *hex, int tar, struct err *err) {
-    return ask(ctx, SPAWNER_UNPACK, hex, &tar, err);
+    return ask_layer(ctx, SPAWNER_UNPACK, hex, &tar, err);
 }
 
 static int start_remove(void *ctx, const char *hex, struct err *err) {
-    return ask(ctx, SPAWNER_REMOVE_LAYER, hex, NULL, err);
+    return ask_layer(ctx, SPAWNER_REMOVE_LAYER, hex, NULL, err);
+}
+
+static int start_cover(void *ctx, const char *hex, const char (*names)[DIGEST_HEX_LENGTH],
+    size_t count, struct err *err) {
+    struct spawner_request request = { .operation = SPAWNER_COVER };
+    /* The cover is one more. */
+    if (count >= SANDBOX_LAYERS_MAX) {
+        return err_set(
+            err, ERR_TOO_LARGE, "the image needs more than %d directories", SANDBOX_LAYERS_MAX);
+    }
+    request.cover.count = (uint32_t)count;
+    memcpy(request.cover.layers, names, count * sizeof names[0]);
+    return ask(ctx, hex, &request, NULL, err);
 }
 
 /* --- what nobody wants ------------------------------------------------------------------------ */
@@ -128,6 +149,7 @@ int layers_open(struct layers *l, uv_loop_t *loop, const char *directory, const 
         .ctx = l,
         .unpack = start_unpack,
         .remove = start_remove,
+        .cover = start_cover,
     };
     uv_timer_init(loop, &l->timer);
     l->timer.data = l;

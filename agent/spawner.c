@@ -48,7 +48,7 @@ struct child {
     pid_t pid;
     uint32_t operation; /* enum spawner_operation */
     uint32_t sequence;
-    struct layer_helper helper; /* with UNPACK and REMOVE_LAYER */
+    struct layer_helper helper; /* with UNPACK, REMOVE_LAYER and COVER */
 };
 
 struct spawner {
@@ -237,10 +237,21 @@ static int do_bind_dns(struct spawner *s, const struct spawner_request *r, struc
     return 0;
 }
 
-/* Unpacks a layer from `tar`, or removes one (-1). Returns 0 when that is over already, 1 when it
- * is answered as its helper ends. */
-static int do_layer(struct spawner *s, struct spawner_request *r, int tar, struct err *err) {
+static int start_helper(struct spawner *s, struct spawner_request *r, int tar,
+    struct layer_helper *h, struct err *err) {
+    if (r->operation == SPAWNER_COVER) {
+        return layer_cover(h, s->store, (const char(*)[SANDBOX_DIGEST_LEN])r->cover.layers,
+            r->cover.count, s->store_ids, err);
+    }
     r->layer[sizeof r->layer - 1] = '\0';
+    return r->operation == SPAWNER_UNPACK
+               ? layer_unpack(h, s->store, r->layer, tar, s->store_ids, err)
+               : layer_remove(h, s->store, r->layer, s->store_ids, err);
+}
+
+/* Unpacks a layer from `tar`, removes one, or makes a cover. Returns 0 when that is over already, 1
+ * when it is answered as its helper ends. */
+static int do_layer(struct spawner *s, struct spawner_request *r, int tar, struct err *err) {
     if (s->helpers >= HELPERS_MAX) {
         return err_set(err, ERR_BUSY, "%d layers are unpacked or removed already", HELPERS_MAX);
     }
@@ -249,8 +260,7 @@ static int do_layer(struct spawner *s, struct spawner_request *r, int tar, struc
         return -1;
     }
     struct layer_helper *h = &child->helper;
-    int result = tar < 0 ? layer_remove(h, s->store, r->layer, s->store_ids, err)
-                         : layer_unpack(h, s->store, r->layer, tar, s->store_ids, err);
+    int result = start_helper(s, r, tar, h, err);
     if (result < 0 || h->pid == 0) {
         child_drop(child);
         return result;
@@ -281,6 +291,7 @@ static int serve(struct spawner *s, struct spawner_request *r, const int *fds, s
     case SPAWNER_UNPACK:
         return do_layer(s, r, fds[0], err);
     case SPAWNER_REMOVE_LAYER:
+    case SPAWNER_COVER:
         return do_layer(s, r, -1, err);
     case SPAWNER_ENDED:
     case SPAWNER_OPERATION_COUNT:

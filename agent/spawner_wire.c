@@ -39,6 +39,8 @@ size_t spawner_request_size(uint32_t operation) {
     case SPAWNER_UNPACK:
     case SPAWNER_REMOVE_LAYER:
         return head + SPAWNER_LAYER_SIZE;
+    case SPAWNER_COVER:
+        return head + sizeof(struct spawner_cover);
     case SPAWNER_ENDED:
     case SPAWNER_OPERATION_COUNT:
         break;

@@ -33,6 +33,7 @@ enum {
     X(SWEEP, 0)        /* `keep`: destroys all others */                                           \
     X(UNPACK, 1)       /* `layer`; its tar. Answer when it is whole in the store */                \
     X(REMOVE_LAYER, 0) /* `layer` */                                                               \
+    X(COVER, 0)        /* `cover`. Answer when the cover of these is whole in the store */         \
     X(ENDED, 0)        /* only an answer: the command `pid` ended with `status` */
 
 enum spawner_operation {
@@ -47,6 +48,11 @@ struct spawner_keep {
     char ids[INSTANCES_PER_NODE][SANDBOX_ID_MAX];
 };
 
+struct spawner_cover {
+    uint32_t count;
+    char layers[SANDBOX_LAYERS_MAX][SANDBOX_DIGEST_LEN]; /* lowest first, no NUL */
+};
+
 struct spawner_request {
     uint32_t magic;
     uint32_t operation;
@@ -57,6 +63,7 @@ struct spawner_request {
         char id[SANDBOX_ID_MAX];
         struct spawner_keep keep;
         int32_t pid;
+        struct spawner_cover cover;
         char layer[SPAWNER_LAYER_SIZE]; /* hexadecimal digest, NUL-terminated */
     };
 };

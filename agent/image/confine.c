@@ -115,15 +115,24 @@ static int keep_capabilities(struct err *err) {
         LANDLOCK_ACCESS_FS_MAKE_DIR | LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_MAKE_FIFO | \
         LANDLOCK_ACCESS_FS_MAKE_SYM | LANDLOCK_ACCESS_FS_REFER)
 
-static int apply_ruleset(int ruleset, const struct confine *c, struct err *err) {
-    for (size_t i = 0; i < c->directory_count; i++) {
+static int allow_beneath(
+    int ruleset, const int *directories, size_t count, uint64_t access, struct err *err) {
+    for (size_t i = 0; i < count; i++) {
         struct landlock_path_beneath_attr rule = {
-            .allowed_access = LANDLOCK_NEEDED,
-            .parent_fd = c->directories[i],
+            .allowed_access = access,
+            .parent_fd = directories[i],
         };
         if (syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &rule, 0) < 0) {
             return err_sys(err, errno, "landlock_add_rule");
         }
+    }
+    return 0;
+}
+
+static int apply_ruleset(int ruleset, const struct confine *c, struct err *err) {
+    if (allow_beneath(ruleset, c->directories, c->directory_count, LANDLOCK_NEEDED, err) < 0 ||
+        allow_beneath(ruleset, c->sources, c->source_count, LANDLOCK_ACCESS_FS_READ_DIR, err) < 0) {
+        return -1;
     }
     return syscall(SYS_landlock_restrict_self, ruleset, 0) < 0
                ? err_sys(err, errno, "landlock_restrict_self")
@@ -169,6 +178,8 @@ static const int allowed_calls[] = {
     SCMP_SYS(fchown),
     SCMP_SYS(fchownat),
     SCMP_SYS(fchmod),
+    SCMP_SYS(flistxattr),
+    SCMP_SYS(fgetxattr),
     SCMP_SYS(fsetxattr),
     SCMP_SYS(utimensat),
     SCMP_SYS(ftruncate),

@@ -12,6 +12,8 @@ struct confine {
     size_t fd_count;
     const int *directories; /* where files may be made and removed */
     size_t directory_count;
+    const int *sources; /* directories that may only be looked at */
+    size_t source_count;
     uint64_t file_bytes; /* of one file */
     uint64_t memory;     /* of the address space, 0: no bound */
     uint32_t seconds;    /* of the whole job: SIGALRM ends it */

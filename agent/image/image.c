@@ -23,24 +23,12 @@
 #include <paas/str.h>
 #include <paas/unpack.h>
 
-struct wait {
-    struct list link; /* of the layer */
-    struct layer *layer;
-    struct image_pull *pull;
-};
-
-struct image_pull {
-    struct list link; /* of the store */
-    struct image_store *store;
-    struct image_events events;
-    void *data;
-    struct err outcome;
-    size_t left; /* layers that it waits for */
-    size_t wait_count;
-    struct wait waits[]; /* the layers that were not here when it came */
-};
-
 /* ---- the ends of pulls ---- */
+
+static void pull_free(struct image_pull *p) {
+    strings_free(&p->layers);
+    free(p);
+}
 
 static void on_idle(uv_idle_t *idle) {
     struct image_store *s = idle->data;
@@ -48,7 +36,7 @@ static void on_idle(uv_idle_t *idle) {
         struct image_pull *p = LIST_ITEM(s->ended.next, struct image_pull, link);
         list_remove(&p->link);
         p->events.done(p->data, &p->outcome);
-        free(p);
+        pull_free(p);
         if (s->closing) {
             return;
         }
@@ -56,7 +44,9 @@ static void on_idle(uv_idle_t *idle) {
     uv_idle_stop(idle);
 }
 
-static void pull_ended(struct image_pull *p) {
+void image_pull_ends(struct image_pull *p, const struct err *err) {
+    p->outcome = *err;
+    p->cover[0] = '\0';
     list_remove(&p->link);
     list_append(&p->store->ended, &p->link);
     uv_idle_start(&p->store->idle, on_idle);
@@ -84,9 +74,8 @@ static void stop_waiting(struct image_pull *p) {
 }
 
 static void pull_failed(struct image_pull *p, const struct err *err) {
-    p->outcome = *err;
     stop_waiting(p);
-    pull_ended(p);
+    image_pull_ends(p, err);
 }
 
 /* ---- layers ---- */
@@ -103,7 +92,7 @@ static void tell_waiting(struct layer *l, const struct err *err) {
         if (err->code != ERR_OK) {
             pull_failed(p, err);
         } else if (--p->left == 0) {
-            pull_ended(p);
+            image_pull_whole(p);
         }
     }
 }
@@ -248,14 +237,14 @@ struct image_pull *image_pull(struct image_store *s, const struct release_config
     p->data = data;
     list_append(&s->pulls, &p->link);
     for (size_t i = 0; i < config->layers.count; i++) {
-        if (want_layer(p, config, i) < 0) {
+        if (strings_add(&p->layers, config->layers.items[i]) < 0 || want_layer(p, config, i) < 0) {
             err_no_memory(err);
             image_pull_cancel(p);
             return NULL;
         }
     }
     if (p->left == 0) {
-        pull_ended(p);
+        image_pull_whole(p);
     }
     fetch_next(s);
     return p;
@@ -265,7 +254,7 @@ void image_pull_cancel(struct image_pull *p) {
     if (p) {
         stop_waiting(p);
         list_remove(&p->link);
-        free(p);
+        pull_free(p);
     }
 }
 
@@ -289,6 +278,7 @@ int image_store_create(
     list_init(&s->ended);
     map_init(&s->used);
     map_init(&s->leaving);
+    map_init(&s->covering);
     s->layers_fd = open(options->layers, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (s->layers_fd < 0) {
         /* Names can be looked at where they can't be listed. */
@@ -337,7 +327,7 @@ static void on_client_closed(void *data) {
 
 static void free_pulls(struct list *pulls) {
     LIST_FOREACH_SAFE (item, after, pulls) {
-        free(LIST_ITEM(item, struct image_pull, link));
+        pull_free(LIST_ITEM(item, struct image_pull, link));
     }
     list_init(pulls);
 }
@@ -356,6 +346,7 @@ void image_store_close(struct image_store *s, void (*closed)(void *data), void *
     free_pulls(&s->ended);
     map_free(&s->used);
     map_free(&s->leaving);
+    map_free(&s->covering);
     file_close(&s->layers_fd);
     s->handles = 2;
     http_client_close(s->client, on_client_closed, s);

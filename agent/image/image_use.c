@@ -2,6 +2,7 @@
 #include "image_parts.h"
 
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -13,6 +14,9 @@
 
 /* Values of `leaving`. */
 static char is_leaving, came_again;
+
+/* A mark of unpack.c: the layer hides all that lies below it. */
+#define HIDES_ALL ".wh..wh..opq"
 
 bool image_is_here(const struct image_store *s, const char *hex) {
     struct stat st;
@@ -41,9 +45,9 @@ int image_check_config(const struct release_config *config, struct err *err) {
 
 /* ---- what to mount ---- */
 
-static bool stands_later(const struct release_config *config, size_t i) {
-    for (size_t j = i + 1; j < config->layers.count; j++) {
-        if (strcmp(config->layers.items[i], config->layers.items[j]) == 0) {
+static bool stands_later(const struct strings *layers, size_t i) {
+    for (size_t j = i + 1; j < layers->count; j++) {
+        if (strcmp(layers->items[i], layers->items[j]) == 0) {
             return true;
         }
     }
@@ -59,23 +63,21 @@ static int add_name(
     return 0;
 }
 
-/* A mark of unpack.c: the layer hides all that lies below it. */
-static bool hides_all(const struct image_store *s, const char *hidden) {
-    char path[DIGEST_HEX_SIZE + sizeof "/.wh..wh..opq"];
+/* The unpacker left a mark in the root of what a layer hides. */
+static bool is_marked(const struct image_store *s, const char *hidden, const char *mark) {
+    char path[DIGEST_HEX_SIZE + 32];
     struct stat st;
-    strcpy(path, hidden);
-    strcat(path, "/.wh..wh..opq");
+    snprintf(path, sizeof path, "%s/%s", hidden, mark);
     return fstatat(s->layers_fd, path, &st, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
-int image_layer_names(struct image_store *s, const struct release_config *config, size_t max,
-    char (*names)[DIGEST_HEX_LENGTH], size_t *count, struct err *err) {
+int image_list(struct image_store *s, const struct strings *layers, size_t max,
+    char (*names)[DIGEST_HEX_LENGTH], size_t *count, char cover[DIGEST_HEX_SIZE], struct err *err) {
+    bool covers = false;
     *count = 0;
-    if (image_check_config(config, err) < 0) {
-        return -1;
-    }
-    for (size_t i = 0; i < config->layers.count; i++) {
-        const char *hex = digest_hex(config->layers.items[i]);
+    cover[0] = '\0';
+    for (size_t i = 0; i < layers->count; i++) {
+        const char *hex = digest_hex(layers->items[i]);
         char hidden[DIGEST_HEX_SIZE];
         if (!image_is_here(s, hex)) {
             return err_set(err, ERR_NOT_FOUND, "layer %.12s is not here", hex);
@@ -84,12 +86,13 @@ int image_layer_names(struct image_store *s, const struct release_config *config
         map_set(&s->used, hex, (void *)++s->questions);
         /* The upper one of two equal layers says all that the lower one would; an overlay takes a
          * directory only once. */
-        if (stands_later(config, i)) {
+        if (stands_later(layers, i)) {
             continue;
         }
         unpack_hidden_name(hex, hidden);
         if (image_is_here(s, hidden)) {
-            *count = hides_all(s, hidden) ? 0 : *count;
+            *count = is_marked(s, hidden, HIDES_ALL) ? 0 : *count;
+            covers = (covers && *count > 0) || is_marked(s, hidden, UNPACK_COVER_MARKER);
             if (add_name(hidden, max, names, count, err) < 0) {
                 return -1;
             }
@@ -98,7 +101,27 @@ int image_layer_names(struct image_store *s, const struct release_config *config
             return -1;
         }
     }
+    if (covers) {
+        unpack_cover_name((const char(*)[DIGEST_HEX_LENGTH])names, *count, cover);
+    }
     return 0;
+}
+
+int image_layer_names(struct image_store *s, const struct release_config *config, size_t max,
+    char (*names)[DIGEST_HEX_LENGTH], size_t *count, struct err *err) {
+    char cover[DIGEST_HEX_SIZE];
+    if (image_check_config(config, err) < 0 ||
+        image_list(s, &config->layers, max, names, count, cover, err) < 0) {
+        return -1;
+    }
+    if (!cover[0]) {
+        return 0;
+    }
+    if (!image_is_here(s, cover)) {
+        return err_set(err, ERR_NOT_FOUND, "cover %.12s is not here", cover);
+    }
+    map_set(&s->used, cover, (void *)++s->questions);
+    return add_name(cover, max, names, count, err);
 }
 
 /* ---- collecting ---- */
@@ -117,18 +140,40 @@ static int want(struct map *wanted, const char *hex) {
     return map_set(wanted, hex, wanted);
 }
 
-static int want_all(const struct image_store *s, const struct release_config *const *keep,
+/* What a release needs. As long as it is not whole it has no cover. */
+static int want_release(
+    struct image_store *s, const struct release_config *config, struct map *wanted) {
+    char names[IMAGE_NAMES_MAX][DIGEST_HEX_LENGTH], cover[DIGEST_HEX_SIZE];
+    size_t count;
+    for (size_t i = 0; i < config->layers.count; i++) {
+        if (want(wanted, digest_hex(config->layers.items[i])) < 0) {
+            return -1;
+        }
+    }
+    return image_list(s, &config->layers, IMAGE_NAMES_MAX, names, &count, cover, NULL) == 0 &&
+                   cover[0]
+               ? want(wanted, cover)
+               : 0;
+}
+
+static int want_all(struct image_store *s, const struct release_config *const *keep,
     size_t keep_count, struct map *wanted) {
     for (size_t i = 0; i < keep_count; i++) {
-        for (size_t j = 0; j < keep[i]->layers.count; j++) {
-            if (want(wanted, digest_hex(keep[i]->layers.items[j])) < 0) {
-                return -1;
-            }
+        if (want_release(s, keep[i], wanted) < 0) {
+            return -1;
         }
     }
     LIST_FOREACH (item, &s->layers) {
         if (want(wanted, LIST_ITEM(item, struct layer, link)->hex) < 0) {
             return -1;
+        }
+    }
+    LIST_FOREACH (item, &s->pulls) {
+        const struct image_pull *p = LIST_ITEM(item, struct image_pull, link);
+        for (size_t i = 0; i < p->layers.count; i++) {
+            if (want(wanted, digest_hex(p->layers.items[i])) < 0) {
+                return -1;
+            }
         }
     }
     MAP_FOREACH (e, &s->leaving) {

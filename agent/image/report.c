@@ -42,13 +42,28 @@ int unpack_report_read(int fd, struct unpack_report *report, struct err *err) {
     return 0;
 }
 
-void unpack_hidden_name(const char hex[DIGEST_HEX_SIZE], char name[DIGEST_HEX_SIZE]) {
-    char text[sizeof "hidden by " + DIGEST_HEX_LENGTH], digest[DIGEST_SIZE];
-    int len = snprintf(text, sizeof text, "hidden by %.64s", hex);
-    /* Without memory there is no name, and no directory has it. */
-    if (digest_of(text, (size_t)len, digest) == 0) {
+/* Without memory there is no name, and no directory has it. */
+static void name_for(const char *text, size_t len, char name[DIGEST_HEX_SIZE]) {
+    char digest[DIGEST_SIZE];
+    if (digest_of(text, len, digest) == 0) {
         memcpy(name, digest_hex(digest), DIGEST_HEX_SIZE);
     } else {
         name[0] = '\0';
     }
+}
+
+void unpack_hidden_name(const char hex[DIGEST_HEX_SIZE], char name[DIGEST_HEX_SIZE]) {
+    char text[sizeof "hidden by " + DIGEST_HEX_LENGTH];
+    int len = snprintf(text, sizeof text, "hidden by %.64s", hex);
+    name_for(text, (size_t)len, name);
+}
+
+void unpack_cover_name(
+    const char (*names)[DIGEST_HEX_LENGTH], size_t count, char name[DIGEST_HEX_SIZE]) {
+    char text[sizeof "cover of " + 2 * LAYERS_PER_IMAGE * DIGEST_HEX_LENGTH] = "cover of ";
+    size_t len = strlen(text);
+    for (size_t i = 0; i < count && i < 2 * LAYERS_PER_IMAGE; i++, len += DIGEST_HEX_LENGTH) {
+        memcpy(text + len, names[i], DIGEST_HEX_LENGTH);
+    }
+    name_for(text, len, name);
 }

@@ -24,6 +24,7 @@ static void forget_parent(struct tree *t) {
 
 void tree_finish(struct tree *t) {
     forget_parent(t);
+    strings_free(&t->implied);
 }
 
 int tree_error(struct err *err, int sys, const char *what, const char *path) {
@@ -100,6 +101,21 @@ static int open_beneath(int dir, const char *path, int flags, mode_t mode) {
     return (int)syscall(SYS_openat2, dir, path[0] ? path : ".", &how, sizeof how);
 }
 
+int tree_open(int root, const char *path, int flags) {
+    return open_beneath(root, path, flags | O_NOFOLLOW, 0);
+}
+
+DIR *tree_list(int directory) {
+    int copy = open_beneath(directory, ".", O_RDONLY | O_DIRECTORY, 0);
+    DIR *entries = copy < 0 ? NULL : fdopendir(copy);
+    if (!entries) {
+        int sys = errno;
+        file_close(&copy);
+        errno = sys;
+    }
+    return entries;
+}
+
 /* Makes the directories of `path` that are missing, from the top. */
 static int make_parents(struct tree *t, char *path) {
     for (char *p = path;; p++) {
@@ -120,8 +136,11 @@ static int make_parents(struct tree *t, char *path) {
         if (name) {
             file_close(&fd);
         }
+        if (made == 0 && strings_add(&t->implied, path) < 0) {
+            made = -1;
+            sys = ENOMEM;
+        }
         *p = end;
-        t->made += made == 0;
         if (made < 0 && sys != EEXIST) {
             errno = sys;
             return -1;
@@ -310,15 +329,30 @@ int tree_whiteout(struct tree *t, const struct tree_path *path, struct err *err)
                : 0;
 }
 
-int tree_touch(
-    struct tree *t, const struct tree_path *path, struct timespec mtime, struct err *err) {
+int tree_mark(struct tree *t, const struct tree_path *path, mode_t mode, struct err *err) {
+    const char *name = tree_path_name(path);
+    int parent = open_parent(t, path, true);
+    if (parent < 0) {
+        return errno == ENOTDIR ? 0 : tree_error(err, errno, "directory", path->text);
+    }
+    if (mkdirat(parent, name, IMPLIED_MODE) < 0 && errno != EEXIST) {
+        return tree_error(err, errno, "directory", path->text);
+    }
+    CLEANUP_FD int fd = tree_open(parent, name, O_RDONLY | O_DIRECTORY);
+    if (fd < 0) {
+        return errno == ENOTDIR ? 0 : tree_error(err, errno, "directory", path->text);
+    }
+    return fchmod(fd, mode) < 0 ? tree_error(err, errno, "mode of", path->text) : 1;
+}
+
+int tree_touch(struct tree *t, const char *path, struct timespec mtime, struct err *err) {
     struct timespec times[2] = { { .tv_nsec = UTIME_OMIT }, mtime };
-    CLEANUP_FD int fd = open_beneath(t->root, path->text, O_RDONLY | O_DIRECTORY, 0);
+    CLEANUP_FD int fd = tree_open(t->root, path, O_RDONLY | O_DIRECTORY);
     /* A later entry may have put something else in its place. */
     if (fd < 0) {
         return errno == ENOENT || errno == ENOTDIR || errno == ELOOP
                    ? 0
-                   : tree_error(err, errno, "time of", path->text);
+                   : tree_error(err, errno, "time of", path);
     }
-    return futimens(fd, times) < 0 ? tree_error(err, errno, "time of", path->text) : 0;
+    return futimens(fd, times) < 0 ? tree_error(err, errno, "time of", path) : 0;
 }

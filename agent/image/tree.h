@@ -7,6 +7,7 @@
 #ifndef IMAGE_TREE_H
 #define IMAGE_TREE_H
 
+#include <dirent.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -14,6 +15,7 @@
 #include <time.h>
 
 #include <paas/err.h>
+#include <paas/strings.h>
 
 enum {
     TREE_PATH_SIZE = 4096, /* PATH_MAX: the kernel takes no longer ones */
@@ -22,7 +24,7 @@ enum {
 
 struct tree {
     int root;
-    uint64_t made;                    /* directories that no entry described */
+    struct strings implied;           /* directories that were made on the way to others */
     int parent;                       /* the directory used last, -1: none */
     char parent_path[TREE_PATH_SIZE]; /* its path, "" for the root */
 };
@@ -64,9 +66,16 @@ int tree_link(
     struct tree *t, const struct tree_path *path, const struct tree_path *target, struct err *err);
 /* A character device 0:0, over whatever is there; nothing where a name above is one already. */
 int tree_whiteout(struct tree *t, const struct tree_path *path, struct err *err);
+/* Makes a directory with the given mode, or gives it to the one that is there. Returns 1, or 0
+ * where something else has the name or lies on the way. */
+int tree_mark(struct tree *t, const struct tree_path *path, mode_t mode, struct err *err);
 /* Sets the time of the directory `path`. */
-int tree_touch(
-    struct tree *t, const struct tree_path *path, struct timespec mtime, struct err *err);
+int tree_touch(struct tree *t, const char *path, struct timespec mtime, struct err *err);
+/* Opens what lies at `path`, not following a link, for looking at it (O_PATH), or a directory for
+ * reading. -1 with errno: ENOENT, or ENOTDIR or ELOOP where something else lies on the way. */
+int tree_open(int root, const char *path, int flags);
+/* Lists a directory, whose descriptor stays the caller's. NULL with errno. */
+DIR *tree_list(int directory);
 
 /* As err_sys, with ERR_FULL for a full disk. */
 int tree_error(struct err *err, int sys, const char *what, const char *path);

@@ -7,10 +7,8 @@
 
 #include <archive.h>
 #include <archive_entry.h>
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <locale.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/vfs.h>
@@ -20,9 +18,9 @@
 #include <paas/file.h>
 #include <paas/str.h>
 
-#include "confine.h"
+#include "cover.h"
 #include "packed.h"
-#include "report.h"
+#include "times.h"
 #include "tree.h"
 
 const struct unpack_limits unpack_limits_default = {
@@ -43,12 +41,6 @@ const struct unpack_limits unpack_limits_default = {
 enum { ID_MAX = 65535 /* the namespace maps no more */ };
 #define DISK_RESERVE (256ULL << 20) /* bytes left to all else on the disk, or a twentieth of it */
 
-/* A directory's time is set at the end: files made in it would change it. */
-struct touch {
-    char *path;
-    struct timespec mtime;
-};
-
 struct unpack {
     const struct unpack_limits *limits;
     struct unpack_report *report;
@@ -56,10 +48,10 @@ struct unpack {
     struct packed *packed;
     struct archive *tar;
     struct tree layer, hidden;
-    struct touch *touches;
-    size_t touch_count, touch_cap;
-    bool complete;     /* the last file was whole, and nothing came after it */
-    struct err source; /* why the source of the tar's bytes failed, if it did */
+    struct times times; /* of the directories that entries describe */
+    uint32_t implied;   /* directories that none does */
+    bool complete;      /* the last file was whole, and nothing came after it */
+    struct err source;  /* why the source of the tar's bytes failed, if it did */
 };
 
 static la_ssize_t on_tar_read(struct archive *a, void *data, const void **bytes) {
@@ -96,7 +88,7 @@ static int judge_budget(struct unpack *u, const struct entry *e, struct err *err
     struct unpack_report *r = u->report;
     char limit[STR_AMOUNT_MAX];
     r->entries++;
-    if (r->entries + u->layer.made + u->hidden.made > u->limits->entries) {
+    if (r->entries + u->layer.implied.count + u->hidden.implied.count > u->limits->entries) {
         return err_set(err, ERR_TOO_LARGE, "the layer has more than %llu files",
             (unsigned long long)u->limits->entries);
     }
@@ -237,28 +229,12 @@ static int make_file(struct unpack *u, const struct entry *e, struct err *err) {
                : tree_own(fd, &e->owner, err);
 }
 
-static int remember_time(struct unpack *u, const struct entry *e, struct err *err) {
-    if (u->touch_count == u->touch_cap) {
-        size_t cap = u->touch_cap ? u->touch_cap * 2 : 256;
-        struct touch *touches = reallocarray(u->touches, cap, sizeof *touches);
-        if (!touches) {
-            return err_no_memory(err);
-        }
-        u->touches = touches;
-        u->touch_cap = cap;
-    }
-    struct touch *t = &u->touches[u->touch_count];
-    *t = (struct touch){ strdup(e->path.text), e->owner.mtime };
-    u->touch_count += t->path != NULL;
-    return t->path ? 0 : err_no_memory(err);
-}
-
 static int make_directory(struct unpack *u, const struct entry *e, struct err *err) {
     CLEANUP_FD int fd = tree_directory(&u->layer, &e->path, err);
     if (fd < 0 || tree_own(fd, &e->owner, err) < 0 || set_xattrs(fd, e, err) < 0) {
         return -1;
     }
-    return remember_time(u, e, err);
+    return times_add(&u->times, e->path.text, e->owner.mtime, err);
 }
 
 static int make_symlink(struct unpack *u, const struct entry *e, struct err *err) {
@@ -404,16 +380,34 @@ static int unpack_entries(struct unpack *u, struct err *err) {
     return 0;
 }
 
-static int set_times(struct unpack *u, struct err *err) {
-    for (size_t i = 0; i < u->touch_count; i++) {
+/* Directories of `made` that no entry described later. */
+static int mark_implied(struct unpack *u, const struct strings *made, struct err *err) {
+    for (size_t i = 0; i < made->count; i++) {
         struct tree_path path;
-        if (tree_path_parse(u->touches[i].path, u->limits->path, u->limits->depth, &path, err) <
-                0 ||
-            tree_touch(&u->layer, &path, u->touches[i].mtime, err) < 0) {
+        if (times_have(&u->times, made->items[i])) {
+            continue;
+        }
+        int marked =
+            tree_path_parse(made->items[i], u->limits->path, u->limits->depth, &path, err) < 0
+                ? -1
+                : tree_mark(&u->hidden, &path, COVER_IMPLIED_MODE, err);
+        if (marked < 0) {
             return -1;
         }
+        u->implied += (uint32_t)marked;
     }
     return 0;
+}
+
+/* What covers of images with this layer will have to know. */
+static int record_implied(struct unpack *u, struct err *err) {
+    static const struct tree_path marker = { .text = UNPACK_COVER_MARKER, .depth = 1 };
+    if (mark_implied(u, &u->layer.implied, err) < 0 ||
+        mark_implied(u, &u->hidden.implied, err) < 0) {
+        return -1;
+    }
+    u->report->hides += u->implied;
+    return u->implied > 0 ? tree_whiteout(&u->hidden, &marker, err) : 0;
 }
 
 static int verify(struct unpack *u, const char *diff_id, struct err *err) {
@@ -429,10 +423,7 @@ static int verify(struct unpack *u, const char *diff_id, struct err *err) {
 }
 
 static void unpack_free(struct unpack *u) {
-    for (size_t i = 0; i < u->touch_count; i++) {
-        free(u->touches[i].path);
-    }
-    free(u->touches);
+    times_free(&u->times);
     archive_read_free(u->tar);
     packed_close(u->packed);
     tree_finish(&u->layer);
@@ -443,12 +434,14 @@ int unpack_unconfined(const struct unpack_job *job, const struct unpack_limits *
     struct unpack_report *report, struct err *err) {
     struct unpack u = { .limits = limits, .report = report };
     *report = (struct unpack_report){ 0 };
+    times_init(&u.times);
     tree_init(&u.layer, job->layer);
     tree_init(&u.hidden, job->hidden);
     int result = measure_room(&u, job->layer, err) < 0 ||
                          packed_open(job->tar, limits, &u.packed, err) < 0 ||
                          open_tar(&u, err) < 0 || unpack_entries(&u, err) < 0 ||
-                         set_times(&u, err) < 0 || verify(&u, job->diff_id, err) < 0
+                         record_implied(&u, err) < 0 || times_set(&u.times, &u.layer, err) < 0 ||
+                         verify(&u, job->diff_id, err) < 0
                      ? -1
                      : 0;
     unpack_free(&u);
@@ -457,78 +450,4 @@ int unpack_unconfined(const struct unpack_job *job, const struct unpack_limits *
         result = tree_error(err, errno, "writing to disk", "");
     }
     return result;
-}
-
-/* ---- helper processes ---- */
-
-static void sort(int *fds, size_t count) {
-    for (size_t i = 1; i < count; i++) {
-        for (size_t j = i; j > 0 && fds[j] < fds[j - 1]; j--) {
-            int higher = fds[j - 1];
-            fds[j - 1] = fds[j];
-            fds[j] = higher;
-        }
-    }
-}
-
-int unpack_main(const struct unpack_job *job, const struct unpack_limits *limits) {
-    const struct unpack_limits *l = limits ? limits : &unpack_limits_default;
-    int directories[] = { job->layer, job->hidden };
-    int fds[] = { STDERR_FILENO, job->tar, job->layer, job->hidden, job->report };
-    struct unpack_report report = { 0 };
-    struct err err = { 0 };
-    sort(fds, sizeof fds / sizeof fds[0]);
-    struct confine c = {
-        .fds = fds,
-        .fd_count = sizeof fds / sizeof fds[0],
-        .directories = directories,
-        .directory_count = sizeof directories / sizeof directories[0],
-        .file_bytes = l->bytes,
-        .memory = l->memory,
-        .seconds = l->seconds,
-    };
-    /* Names in a tar's extended headers are UTF-8, and are kept so. */
-    setlocale(LC_CTYPE, "C.UTF-8");
-    if (confine_self(&c, &err) == 0) {
-        unpack_unconfined(job, l, &report, &err);
-    }
-    return report_write(job->report, &report, &err);
-}
-
-static int empty_directory(int directory, struct err *err) {
-    int copy = openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    DIR *entries = copy < 0 ? NULL : fdopendir(copy);
-    if (!entries) {
-        int sys = errno;
-        file_close(&copy);
-        return err_sys(err, sys, "reading a directory");
-    }
-    int result = 0;
-    struct dirent *entry;
-    while (result == 0 && (entry = readdir(entries))) {
-        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0) {
-            result = file_remove_tree(directory, entry->d_name, err);
-        }
-    }
-    closedir(entries);
-    return result;
-}
-
-int unpack_remove_main(int directory, int report_fd) {
-    int fds[] = { STDERR_FILENO, directory, report_fd };
-    struct unpack_report report = { 0 };
-    struct err err = { 0 };
-    sort(fds, sizeof fds / sizeof fds[0]);
-    struct confine c = {
-        .fds = fds,
-        .fd_count = sizeof fds / sizeof fds[0],
-        .directories = &directory,
-        .directory_count = 1,
-        .memory = unpack_limits_default.memory,
-        .seconds = unpack_limits_default.seconds,
-    };
-    if (confine_self(&c, &err) == 0) {
-        empty_directory(directory, &err);
-    }
-    return report_write(report_fd, &report, &err);
 }

@@ -26,6 +26,8 @@
 enum {
     IMAGE_FETCHES = 3, /* layers at once: one unpacks, one arrives, one waits for the disk */
     IMAGE_REMOVES = 1, /* layers at once: nobody waits for them */
+    IMAGE_COVERS = 2,  /* at once: each takes milliseconds */
+    IMAGE_NAMES_MAX = 2 * LAYERS_PER_IMAGE + 1, /* directories of an image */
 };
 
 struct image_store;
@@ -41,6 +43,10 @@ struct image_options {
     int (*unpack)(void *ctx, const char *hex, int tar, struct err *err);
     /* Starts to remove the layer `hex`; its end is told by image_removed(). */
     int (*remove)(void *ctx, const char *hex, struct err *err);
+    /* Starts to make the cover of these directories, lowest first; its end is told by
+     * image_covered() with the same `hex`. */
+    int (*cover)(void *ctx, const char *hex, const char (*names)[DIGEST_HEX_LENGTH], size_t count,
+        struct err *err);
 };
 
 int image_store_create(
@@ -52,9 +58,9 @@ void image_store_close(struct image_store *s, void (*closed)(void *data), void *
 struct image_events {
     /* `done` of `total` packed bytes are here, as far as sizes are known. May be NULL. */
     void (*progress)(void *data, uint64_t done, uint64_t total);
-    /* All layers are in the store (`err->code` is ERR_OK), or not: ERR_BAD_IMAGE, ERR_TOO_LARGE and
-     * ERR_DIGEST blame the image and will come again; ERR_UNAVAILABLE and ERR_FULL may pass. The
-     * pull is gone afterwards. */
+    /* All layers, and the cover, are in the store (`err->code` is ERR_OK), or not: ERR_BAD_IMAGE,
+     * ERR_TOO_LARGE and ERR_DIGEST blame the image and will come again; ERR_UNAVAILABLE and
+     * ERR_FULL may pass. The pull is gone afterwards. */
     void (*done)(void *data, const struct err *err);
 };
 
@@ -68,10 +74,12 @@ void image_pull_cancel(struct image_pull *p);
 /* The helper for `hex` ended; `err` is what it reported (ERR_OK: the layer is in the store). */
 void image_unpacked(struct image_store *s, const char *hex, const struct err *err);
 void image_removed(struct image_store *s, const char *hex, const struct err *err);
+void image_covered(struct image_store *s, const char *hex, const struct err *err);
 
-/* The directories to mount for `config`, lowest first: its layers, and under each that hides
- * something the directory that says what. At most `max`; ERR_NOT_FOUND when a layer is not here,
- * ERR_TOO_LARGE when there are more. Only looks at names: a few microseconds a layer. */
+/* The directories to mount for `config`, lowest first: its layers, under each that hides something
+ * the directory that says what, and over all the cover, if it needs one (<paas/unpack.h>). At most
+ * `max`; ERR_NOT_FOUND when one is not here, ERR_TOO_LARGE when there are more. Only looks at
+ * names: a few microseconds a layer. */
 int image_layer_names(struct image_store *s, const struct release_config *config, size_t max,
     char (*names)[DIGEST_HEX_LENGTH], size_t *count, struct err *err);
 

@@ -11,10 +11,17 @@
  * A layer on disk is two directories. STORE/HEX (the hexadecimal digits of its diff id) has what
  * the layer adds, and nothing else. What it hides of the layers below (whiteouts and opaque
  * directories) lies as character devices 0:0 in a second directory that belongs right under it in
- * the overlay, STORE/<unpack_hidden_name(HEX)>; it exists only where the layer hides something. So
+ * the overlay, STORE/<unpack_hidden_name(HEX)>; it exists only where the layer hides something, or
+ * uses directories that it does not describe. So
  * a layer means the same over whatever it lies, no privileged attribute is needed (which a user
  * namespace can't set, and which a tmpfs of Linux 6.1 can't hold), and a layer that hides a
  * directory and makes it anew needs no special case.
+ *
+ * A layer that has a file without an entry for its directory says nothing of that directory's
+ * owner, mode, time and attributes: a lower layer does, if one has it. On disk the layer must have
+ * the directory, and over another one it would count; so an image with such layers has a cover,
+ * STORE/<unpack_cover_name()>, which belongs over all its layers: these directories alone, each as
+ * the layer that describes it has it, or as a new one (0755, of root).
  */
 #ifndef PAAS_UNPACK_H
 #define PAAS_UNPACK_H
@@ -24,6 +31,7 @@
 
 #include <paas/digest.h>
 #include <paas/err.h>
+#include <paas/limits.h>
 
 /* Bounds of one layer; all are checked before anything is written. */
 struct unpack_limits {
@@ -52,7 +60,9 @@ struct unpack_report {
     uint32_t magic;
     int32_t code; /* enum err_code, ERR_OK when the layer is whole and on disk */
     uint64_t bytes, entries;
-    uint32_t hides; /* whiteouts: with 0 the second directory is empty and to be removed */
+    /* Whiteouts, and directories that are used and not described: with 0 the second directory is
+     * empty and to be removed. */
+    uint32_t hides;
     char text[ERR_TEXT_MAX];
 };
 
@@ -63,6 +73,18 @@ int unpack_main(const struct unpack_job *job, const struct unpack_limits *limits
  * either way. */
 int unpack_unconfined(const struct unpack_job *job, const struct unpack_limits *limits,
     struct unpack_report *report, struct err *err);
+struct unpack_layer {
+    int layer, hidden; /* its directories; -1: there is no second one */
+};
+struct unpack_cover {
+    int cover; /* an empty directory, owned by id 0 of the namespace */
+    int report;
+    size_t count;
+    struct unpack_layer layers[LAYERS_PER_IMAGE]; /* lowest first; only looked at */
+};
+/* Makes the cover of an image in the same kind of helper. Returns the exit status. */
+int unpack_cover_main(const struct unpack_cover *job);
+
 /* Removes everything in `directory` in the same kind of helper; the parent then removes the empty
  * directory. Returns the exit status; the report has the words. */
 int unpack_remove_main(int directory, int report);
@@ -73,5 +95,10 @@ int unpack_report_read(int fd, struct unpack_report *report, struct err *err);
 
 /* The name of the directory with what layer `hex` hides: 64 digits too, and of no layer. */
 void unpack_hidden_name(const char hex[DIGEST_HEX_SIZE], char name[DIGEST_HEX_SIZE]);
+/* The name of the cover over the directories `names`, lowest first: of no layer either. */
+void unpack_cover_name(
+    const char (*names)[DIGEST_HEX_LENGTH], size_t count, char name[DIGEST_HEX_SIZE]);
+/* The name, in the directory of what a layer hides, that says that its images have a cover. */
+#define UNPACK_COVER_MARKER ".wh..wh.cover"
 
 #endif

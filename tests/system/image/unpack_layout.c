@@ -90,25 +90,92 @@ static int unpack_all(
     return 0;
 }
 
-static int print_names(const struct oci_image *image, const char *path, struct err *err) {
-    static char names[2 * LAYERS_PER_IMAGE][DIGEST_HEX_LENGTH];
+/* Makes the cover of these directories, as unpack_blob() does its. */
+static int make_cover(int store, const char *hex, const char (*names)[DIGEST_HEX_LENGTH],
+    size_t count, struct err *err) {
+    struct unpack_cover job = { .cover = make_directory(store, hex) };
+    struct unpack_report result;
+    int report[2];
+    char hidden[DIGEST_HEX_SIZE] = "";
+    if (job.cover < 0 || pipe2(report, O_CLOEXEC) < 0) {
+        return err_sys(err, errno, "preparing a cover");
+    }
+    job.report = report[1];
+    for (size_t i = 0; i < count; i++) {
+        char name[DIGEST_HEX_SIZE] = "";
+        memcpy(name, names[i], DIGEST_HEX_LENGTH);
+        struct unpack_layer *l = &job.layers[job.count++];
+        *l = (struct unpack_layer){ openat(store, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC), -1 };
+        unpack_hidden_name(name, hidden);
+        if (i > 0 && memcmp(names[i - 1], hidden, DIGEST_HEX_LENGTH) == 0) {
+            job.count--;
+            l[-1] = (struct unpack_layer){ l->layer, l[-1].layer };
+        }
+    }
+    pid_t pid = fork();
+    if (pid == 0) {
+        _exit(unpack_cover_main(&job));
+    }
+    close(report[1]);
+    waitpid(pid, NULL, 0);
+    return unpack_report_read(report[0], &result, err);
+}
+
+struct pull {
+    struct image_store *images;
+    int store;
+    bool over;
+    struct err err;
+};
+
+static int start_cover(void *ctx, const char *hex, const char (*names)[DIGEST_HEX_LENGTH],
+    size_t count, struct err *err) {
+    struct pull *p = ctx;
+    struct err outcome = { 0 };
+    (void)err;
+    make_cover(p->store, hex, names, count, &outcome);
+    image_covered(p->images, hex, &outcome);
+    return 0;
+}
+
+static void on_pulled(void *data, const struct err *err) {
+    struct pull *p = data;
+    p->over = true;
+    p->err = *err;
+}
+
+static int print_names(
+    const struct oci_image *image, const char *path, int directory, struct err *err) {
+    static const struct image_events events = { .done = on_pulled };
+    static char names[IMAGE_NAMES_MAX][DIGEST_HEX_LENGTH];
     uv_loop_t loop;
     size_t count = 0;
-    struct image_store *store;
-    struct image_options options = { .loop = &loop, .layers = path, .registry = "none" };
+    struct pull p = { .store = directory };
+    struct image_options options = {
+        .loop = &loop, .layers = path, .registry = "none", .ctx = &p, .cover = start_cover
+    };
     struct release_config config = { .app = "test",
         .layers = image->config.rootfs.diff_ids,
         .blobs = image->config.rootfs.diff_ids };
     uv_loop_init(&loop);
-    if (image_store_create(&options, &store, err) < 0) {
+    if (image_store_create(&options, &p.images, err) < 0) {
         return -1;
     }
-    int result =
-        image_layer_names(store, &config, sizeof names / sizeof names[0], names, &count, err);
+    int result = image_pull(p.images, &config, &events, &p, err) ? 0 : -1;
+    while (result == 0 && !p.over) {
+        uv_run(&loop, UV_RUN_ONCE);
+    }
+    if (result == 0 && p.err.code != ERR_OK) {
+        *err = p.err;
+        result = -1;
+    }
+    if (result == 0) {
+        result = image_layer_names(p.images, &config, IMAGE_NAMES_MAX, names, &count, err);
+    }
     for (size_t i = 0; i < count; i++) {
         printf("%.64s\n", names[i]);
     }
-    image_store_close(store, NULL, NULL);
+    image_store_close(p.images, NULL, NULL);
     uv_run(&loop, UV_RUN_DEFAULT);
     uv_loop_close(&loop);
     return result;
@@ -129,10 +196,10 @@ int main(int argc, char **argv) {
     }
     int result = decode(&bundle, &image, &err);
     if (result == 0) {
-        result =
-            unpack_all(&bundle, &image, store, &err) < 0 || print_names(&image, argv[2], &err) < 0
-                ? -1
-                : 0;
+        result = unpack_all(&bundle, &image, store, &err) < 0 ||
+                         print_names(&image, argv[2], store, &err) < 0
+                     ? -1
+                     : 0;
         oci_image_free(&image);
     }
     bundle_free(&bundle);
