@@ -175,6 +175,14 @@ static void find_blocked(const struct group *g, bool *blocked, msec now) {
     }
 }
 
+static const char *why_stopped(const struct group *g) {
+    if (!g->granted) {
+        return "was stopped: its release is not wanted any more";
+    }
+    return g->grant.ceiling > 0 || g->grant.frozen > 0 ? "was stopped: fewer are wanted"
+                                                       : "was stopped with its app";
+}
+
 static void converge_group(struct group *g, msec now) {
     struct converge_instance instances[INSTANCES_PER_NODE];
     struct agent_instance *who[INSTANCES_PER_NODE];
@@ -203,9 +211,7 @@ static void converge_group(struct group *g, msec now) {
             }
             break;
         case CONVERGE_STOP:
-            instance_stop(who[actions[n].index], END_STOPPED,
-                g->granted ? "was stopped: fewer are wanted"
-                           : "was stopped: its release is not wanted any more");
+            instance_stop(who[actions[n].index], END_STOPPED, why_stopped(g));
             break;
         case CONVERGE_FREEZE:
             instance_freeze(who[actions[n].index]);

@@ -64,10 +64,12 @@ void fleet_forget(struct fleet *f, struct agent_instance *i) {
     group_mark(g);
 }
 
+/* Whether it may run here: the grant of a stopped app only keeps its layers. */
 static bool has_grant(const struct fleet *f, const struct group *of) {
     MAP_FOREACH (e, &f->groups) {
         const struct group *g = e->value;
-        if (g->granted && strcmp(g->app, of->app) == 0 && strcmp(g->process, of->process) == 0) {
+        if (g->granted && (g->grant.ceiling > 0 || g->grant.frozen > 0) &&
+            strcmp(g->app, of->app) == 0 && strcmp(g->process, of->process) == 0) {
             return true;
         }
     }

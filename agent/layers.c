@@ -98,7 +98,9 @@ struct kept {
 
 static void keep(void *data, const char *digest, bool needed) {
     struct kept *kept = data;
-    const struct release_config *config = configs_known(kept->configs, digest);
+    /* A stopped app's is asked for by nobody else. */
+    const struct release_config *config =
+        needed ? configs_get(kept->configs, digest) : configs_known(kept->configs, digest);
     if (config) {
         kept->unknown |= map_set(&kept->by_digest, digest, (void *)config) < 0;
     } else {

@@ -89,9 +89,18 @@ void release_withdraw(struct core *c, struct release *release) {
     release->unplaced = 0;
 }
 
+/* What a start would start. */
+static bool is_current(const struct app *app, enum release_slot slot) {
+    return slot == SERVING || (!app->releases[SERVING].number && !app->failed);
+}
+
 void app_reconcile(struct core *c, struct app *app) {
     for (enum release_slot slot = SERVING; slot < KEPT; slot++) {
         struct release *r = &app->releases[slot];
+        if (app->stopped && is_current(app, slot)) {
+            place_at_rest(c, app, slot);
+            continue;
+        }
         if (app->stopped || (slot == TARGET && app->failed)) {
             release_withdraw(c, r);
             continue;
@@ -125,7 +134,7 @@ int64_t count_healthy(
 
 /* Exactly one grant of a process takes the demand: the first one of the release that serves it. */
 static bool takes_demand(const struct app *app, enum release_slot slot, size_t entry) {
-    if (slot == KEPT) {
+    if (slot == KEPT || app->stopped) {
         return false;
     }
     const struct release *r = &app->releases[slot];

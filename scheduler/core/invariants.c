@@ -13,9 +13,6 @@ static const char *check_release(
     if (r->placed_count > r->placed_cap) {
         return "more is placed than was reserved";
     }
-    if (app->stopped && !app->touched && r->placed_count) {
-        return "a stopped app holds grants";
-    }
     for (size_t i = 0; i < r->placed_count; i++) {
         const struct placed *placed = &r->placed[i];
         if (placed->process >= r->process_count || placed->node >= c->node_count) {
@@ -27,6 +24,10 @@ static const char *check_release(
         }
         if (slot == KEPT && c->settled && !app->touched && placed->ceiling > 0) {
             return "a release that is kept may run";
+        }
+        if (app->stopped && c->settled && !app->touched &&
+            (placed->ceiling > 0 || placed->frozen > 0)) {
+            return "a stopped app may run";
         }
         if (i > 0 && r->placed[i - 1].process > placed->process) {
             return "grants are out of order";

@@ -215,3 +215,18 @@ void place(struct core *c, struct app *app, enum release_slot slot, size_t proce
     }
     set_above(c, r, p, &wanted);
 }
+
+void place_at_rest(struct core *c, struct app *app, enum release_slot slot) {
+    struct release *r = &app->releases[slot];
+    for (uint32_t p = 0; p < r->process_count; p++) {
+        drop_lost(c, r, p);
+    }
+    r->unplaced = 0;
+    for (size_t i = 0; i < r->placed_count; i++) {
+        struct placed *placed = &r->placed[i];
+        if (placed->ceiling > 0 || placed->frozen > 0) {
+            placed_promise(c, r, placed, -placed->floor, -placed->frozen);
+            placed->ceiling = placed->concurrency = placed->idle = 0;
+        }
+    }
+}

@@ -118,7 +118,7 @@ static struct release *granted_release(
     *process = r ? process_index(r, grant->process) : -1;
     bool fits = grant->floor >= 0 && grant->floor <= grant->ceiling &&
                 grant->ceiling <= INSTANCES_PER_NODE && grant->frozen >= 0 &&
-                grant->frozen <= INSTANCES_PER_NODE && (grant->ceiling > 0 || grant->frozen > 0);
+                grant->frozen <= INSTANCES_PER_NODE;
     return *process >= 0 && fits ? r : NULL;
 }
 

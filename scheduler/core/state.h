@@ -168,6 +168,8 @@ void drop_placed(struct core *c, struct release *r, size_t at);
 bool node_is_eligible(const struct node *node);
 bool any_eligible(const struct core *c);
 void place(struct core *c, struct app *app, enum release_slot slot, size_t process);
+/* The release stays where it is and runs nothing: its nodes keep what a start needs. */
+void place_at_rest(struct core *c, struct app *app, enum release_slot slot);
 
 /* lease.c */
 void touch_all(struct core *c);
