@@ -10,8 +10,8 @@
  *
  *     burst APP N     so many at once
  *     leave APP N MS  so many at once, and their clients go away after MS; nothing is expected
- *     proxy           the proxy dies now: what is under way may be broken off, if unanswered
- *     kill APP        an instance of the app dies now: a POST under way at it may fail
+ *     proxy PID       kills the proxy: what is under way may be broken off, if unanswered
+ *     kill APP PID    kills an instance of the app: a POST that may be under way at it may fail
  *
  * After the end of input (or SIGTERM) what is under way has forty seconds. Then a line of JSON an
  * app, and one in all:
@@ -28,6 +28,7 @@
  * Failures are told on standard error. Status 1 if there was one.
  */
 #include <inttypes.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -361,7 +362,9 @@ static void end_trace(struct ledger *l) {
 static void on_word(struct ledger *l, const char *line) {
     char name[64];
     uint64_t count = 0, ms = 0;
-    if (strcmp(line, "proxy") == 0) {
+    int pid = 0;
+    if (sscanf(line, "proxy %d", &pid) == 1 && pid > 1) {
+        kill(pid, SIGKILL);
         l->proxy_died = now_us();
         return;
     }
@@ -372,8 +375,10 @@ static void on_word(struct ledger *l, const char *line) {
         } else if (sscanf(line, "leave %63s %" SCNu64 " %" SCNu64, name, &count, &ms) == 3 &&
                    !strcmp(name, app->name)) {
             burst(l, app, count, ms);
-        } else if (sscanf(line, "kill %63s", name) == 1 && !strcmp(name, app->name)) {
+        } else if (sscanf(line, "kill %63s %d", name, &pid) == 2 && pid > 1 &&
+                   !strcmp(name, app->name)) {
             app->killed = now_us();
+            kill(pid, SIGKILL);
         }
     }
 }
