@@ -177,6 +177,12 @@ static const char *busy_reason(const struct app_rows *rows) {
     return "its instances are busy";
 }
 
+/* What an app lacks none of whose instances took the request in all its time. */
+static const char *late_reason(const struct app_rows *rows) {
+    return strcmp(rows->reason, "failing") == 0 ? "no instance was ready in time: its starts fail"
+                                                : "no instance was ready in time";
+}
+
 void hold_review(struct app *app) {
     struct queue *q = &app->queue;
     struct queue_item *item;
@@ -224,7 +230,7 @@ void hold_expired(struct client *c) {
             hold_leave(c);
             exchange_refuse_failed(c);
         } else {
-            shed(c, "no instance was ready in time");
+            shed(c, late_reason(x->app->rows));
         }
         return;
     }

@@ -1,6 +1,6 @@
 /* An app that does right. SPDX-License-Identifier: Apache-2.0
  *
- *     steady [DELAY_MS] [LINES]
+ *     steady [DELAY_MS] [LINES] [START_MS] [UNTIL]
  *
  * Answers each request with its slot, DELAY_MS after it came, over kept connections. The answer to
  * /take/ID or /take/ID/MS, MS after it came, has a second line,
@@ -11,6 +11,7 @@
  * last ones before, newest first: whoever hears some answers knows of the others, too. A request
  * to upgrade makes a tunnel: what comes goes back.
  *
+ * It listens START_MS after its start, and does not start at all from UNTIL on (seconds since 1970).
  * Writes LINES numbered lines a second to standard output ("line 17"). At SIGTERM it takes no new
  * connection, answers what it was asked, and ends with status 0. As a worker (no PORT) it only
  * writes its lines.
@@ -224,6 +225,11 @@ int main(int argc, char **argv) {
     s.delay = argc > 1 ? atoll(argv[1]) : 0;
     s.lines = argc > 2 ? atoll(argv[2]) : 0;
     s.began = now_ms();
+    if (argc > 4 && time(NULL) >= atoll(argv[4])) {
+        printf("its time is over\n");
+        return 1;
+    }
+    usleep(argc > 3 ? (useconds_t)atoll(argv[3]) * 1000 : 0);
     s.listener = port ? listen_on(atoi(port)) : -1;
     s.slot = slot ? slot : "nowhere";
     if (getrandom(&s.run, sizeof s.run, 0) < 0) {
