@@ -159,10 +159,10 @@ static int run_spawner(const struct arguments *a, int socket) {
     return 0;
 }
 
-/* Beyond what each daemon may: instances are watched, their start blocks lie in sealed memory, their
- * logs are followed. */
+/* Beyond what each daemon may: instances are watched, their start blocks lie in sealed memory,
+ * their logs are followed, room for their records is kept. */
 static const char *const agent_calls[] = { "pidfd_open", "memfd_create", "inotify_init1",
-    "inotify_add_watch", "inotify_rm_watch", NULL };
+    "inotify_add_watch", "inotify_rm_watch", "fallocate", NULL };
 
 static int run_agent(const struct arguments *a, int socket) {
     char layers[PATH_MAX];

@@ -3,6 +3,7 @@
 
 #include <paas/id.h>
 #include <paas/json_bind.h>
+#include <paas/reserve.h>
 #include <paas/str.h>
 #include <paas/wire.h>
 
@@ -17,6 +18,11 @@
 enum { RECORD_BYTES_MAX = 64 << 10 };
 
 static const char record_name[] = "record";
+
+/* For the records of a few dozen starts, of which each takes a block or two. */
+static struct reserve room_of(int dir_fd) {
+    return (struct reserve){ dir_fd, RESERVE_NAME, 512 << 10 };
+}
 
 static const struct json_type record_json = { "record", sizeof(struct record),
     (const struct json_field[]){
@@ -51,7 +57,8 @@ int record_make(int dir_fd, const char *id, struct err *err) {
     if (!id_is_valid(id)) {
         return err_set(err, ERR_BAD_VALUE, "not an instance's id");
     }
-    if (mkdirat(dir_fd, id, 0700) < 0) {
+    struct reserve room = room_of(dir_fd);
+    if (reserve_mkdir(&room, id, 0700) < 0) {
         return err_sys(err, errno, "make the directory of instance %s", id);
     }
     return record_open(dir_fd, id, err);
@@ -59,16 +66,21 @@ int record_make(int dir_fd, const char *id, struct err *err) {
 
 int record_write(int dir_fd, const char *id, const struct record *record, struct err *err) {
     struct record whole = *record;
+    struct reserve room = room_of(dir_fd);
+    char name[64];
     whole.version = RECORD_VERSION;
-    CLEANUP_FD int fd = record_open(dir_fd, id, err);
-    if (fd < 0 || file_boot_id(whole.boot_id, err) < 0) {
+    if (!id_is_valid(id)) {
+        return err_set(err, ERR_BAD_VALUE, "not an instance's id");
+    }
+    if (file_boot_id(whole.boot_id, err) < 0) {
         return -1;
     }
+    snprintf(name, sizeof name, "%s/%s", id, record_name);
     struct buf text;
     buf_init(&text, RECORD_BYTES_MAX);
     json_encode(&record_json, &whole, &text);
     int result = text.failed ? err_set(err, ERR_TOO_LARGE, "record of instance %s", id)
-                             : file_write_whole(fd, record_name, text.data, text.len, 0600, 0, err);
+                             : reserve_write(&room, name, text.data, text.len, 0600, err);
     buf_free(&text);
     return result;
 }
@@ -134,6 +146,8 @@ int record_read_exit(int dir_fd, const char *id, struct init_exit *exit, struct 
 int record_list(int dir_fd, void (*each)(void *arg, const char *id), void *arg, struct err *err) {
     int fd = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+    struct reserve room = room_of(dir_fd);
+    reserve_keep(&room); /* before the disk is full */
     if (!dir) {
         int sys = errno;
         file_close(&fd);

@@ -11,12 +11,18 @@
 
 #include <paas/file.h>
 #include <paas/id.h>
+#include <paas/reserve.h>
 #include <paas/str.h>
 
 enum {
     SLOT_TEXT_MAX = 16, /* bytes of a slot's file */
     SLOTS_SPARE = 64,   /* free slots in the round, at least */
 };
+
+/* For a few dozen slots, of which each takes a block. */
+static struct reserve room_of(const struct slots *s) {
+    return (struct reserve){ s->dir, RESERVE_NAME, 256 << 10 };
+}
 
 static int read_slot(const struct slots *s, const char *id, uint32_t *slot, struct err *err) {
     struct buf text;
@@ -64,6 +70,8 @@ static void mark(void *data, const char *id) {
 
 int slots_open(struct slots *s, int dir, struct err *err) {
     *s = (struct slots){ .dir = dir, .cursor = PLATFORM_FIRST_SLOT };
+    struct reserve room = room_of(s);
+    reserve_keep(&room); /* before the disk is full */
     return slots_each(s, mark, s, err);
 }
 
@@ -81,6 +89,7 @@ static uint32_t after(const struct slots *s, uint32_t at) {
 
 int slots_take(struct slots *s, const char *id, uint32_t *slot, struct err *err) {
     char text[SLOT_TEXT_MAX];
+    struct reserve room = room_of(s);
     for (uint32_t tried = 0; tried < INSTANCES_PER_NODE; tried++) {
         uint32_t at = s->cursor;
         s->cursor = after(s, at);
@@ -88,7 +97,7 @@ int slots_take(struct slots *s, const char *id, uint32_t *slot, struct err *err)
             continue;
         }
         int len = snprintf(text, sizeof text, "%" PRIu32, at);
-        if (file_write_whole(s->dir, id, text, (size_t)len, 0600, 0, err) < 0) {
+        if (reserve_write(&room, id, text, (size_t)len, 0600, err) < 0) {
             return -1;
         }
         s->used[at] = true;

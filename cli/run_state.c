@@ -8,10 +8,12 @@
 #include <string.h>
 
 #include <paas/buf.h>
+#include <paas/reserve.h>
 #include <paas/str.h>
 
 enum {
-    STATE_BYTES = 16384, /* GROUPS_MAX paths and 40 short lines */
+    STATE_BYTES = 16384,      /* GROUPS_MAX paths and 40 short lines */
+    STATE_RESERVE = 64 << 10, /* the new file beside the old one, and some */
     STATE_VERSION = 1,
 };
 
@@ -32,8 +34,10 @@ static void put_part(struct buf *b, const char *name, const struct run_part *par
 }
 
 int run_state_write(const struct run_state *state, const char *run, struct err *err) {
-    char path[PLACES_SIZE + 16];
+    char path[PLACES_SIZE + 16], kept[PLACES_SIZE + 16];
     snprintf(path, sizeof path, "%s/supervisor", run);
+    snprintf(kept, sizeof kept, "%s/" RESERVE_NAME, run);
+    struct reserve room = { AT_FDCWD, kept, STATE_RESERVE };
     struct buf b;
     buf_init(&b, STATE_BYTES);
     buf_printf(&b, "version=%d\nboot_id=%s\ndata=%s\nplatform=%d\nid_base=%" PRIu32 "\n",
@@ -50,8 +54,8 @@ int run_state_write(const struct run_state *state, const char *run, struct err *
     for (size_t i = 0; i < state->groups.count; i++) {
         buf_printf(&b, "cgroup=%s\n", state->groups.dirs[i]);
     }
-    int result = b.failed ? err_no_memory(err)
-                          : file_write_whole(AT_FDCWD, path, b.data, b.len, 0644, 0, err);
+    int result =
+        b.failed ? err_no_memory(err) : reserve_write(&room, path, b.data, b.len, 0644, err);
     buf_free(&b);
     return result;
 }

@@ -1,6 +1,7 @@
 /* Room on a disk. SPDX-License-Identifier: Apache-2.0 */
 #include <paas/reserve.h>
 
+#include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -9,20 +10,53 @@
 
 enum { LEAST = 4096 /* a block */ };
 
-void reserve_keep(const char *path, size_t bytes) {
+void reserve_keep(const struct reserve *r) {
     struct stat there;
-    CLEANUP_FD int fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
-    if (fd < 0 || fstat(fd, &there) < 0 || there.st_size >= (off_t)bytes) {
+    CLEANUP_FD int fd = openat(r->dir, r->path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (fd < 0 || fstat(fd, &there) < 0 || there.st_size >= (off_t)r->bytes) {
         return;
     }
-    /* What an attempt without room took before it failed goes back with the file's size. */
-    for (; bytes >= LEAST && bytes > (size_t)there.st_size; bytes /= 2) {
-        if (fallocate(fd, 0, 0, (off_t)bytes) == 0 || ftruncate(fd, there.st_size) < 0) {
+    off_t size = there.st_size;
+    for (off_t step = (off_t)r->bytes - size; step >= LEAST; step /= 2) {
+        while (size + step <= (off_t)r->bytes && fallocate(fd, 0, size, step) == 0) {
+            size += step;
+        }
+        /* What an attempt without room took before it failed goes back with the file's size. */
+        if (ftruncate(fd, size) < 0) {
             return;
         }
     }
 }
 
-void reserve_give(const char *path) {
-    unlink(path);
+void reserve_give(const struct reserve *r) {
+    unlinkat(r->dir, r->path, 0);
+}
+
+int reserve_write(const struct reserve *r, const char *name, const void *bytes, size_t len,
+    mode_t mode, struct err *err) {
+    struct err first;
+    int result = file_write_whole(r->dir, name, bytes, len, mode, 0, &first);
+    if (result < 0 && first.sys == ENOSPC) {
+        reserve_give(r);
+        result = file_write_whole(r->dir, name, bytes, len, mode, 0, &first);
+    }
+    if (result < 0 && err) {
+        *err = first;
+    }
+    reserve_keep(r);
+    return result;
+}
+
+int reserve_mkdir(const struct reserve *r, const char *name, mode_t mode) {
+    if (mkdirat(r->dir, name, mode) == 0) {
+        return 0;
+    }
+    if (errno != ENOSPC) {
+        return -1;
+    }
+    reserve_give(r);
+    int result = mkdirat(r->dir, name, mode), sys = errno;
+    reserve_keep(r);
+    errno = sys;
+    return result;
 }

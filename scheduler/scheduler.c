@@ -19,7 +19,6 @@
 #include <paas/str.h>
 
 /* Room for the term, a few pages of SQLite at each start on a full disk. */
-#define RESERVE_FILE "reserve"
 enum { RESERVE_BYTES = 512 << 10, PATH_BYTES = 4096, API_UNIX = 0, API_TCP = 1 };
 
 /* --- store ------------------------------------------------------------------------------------ */
@@ -48,10 +47,15 @@ static int commit_term(struct scheduler *s, struct err *err) {
     return store_commit_now(s->store, batch, err);
 }
 
+static struct reserve room_of(const struct scheduler *s, char path[PATH_BYTES]) {
+    snprintf(path, PATH_BYTES, "%s/" RESERVE_NAME, s->options->data);
+    return (struct reserve){ AT_FDCWD, path, RESERVE_BYTES };
+}
+
 void scheduler_reserve(const struct scheduler *s) {
     char path[PATH_BYTES];
-    snprintf(path, sizeof(path), "%s/" RESERVE_FILE, s->options->data);
-    reserve_keep(path, RESERVE_BYTES);
+    struct reserve room = room_of(s, path);
+    reserve_keep(&room);
 }
 
 /* The term grows at every start, before the first grant of it. On a full disk, too: what can't be
@@ -65,8 +69,8 @@ static int take_term(struct scheduler *s, struct err *err) {
     if (rc < 0 && err->code == ERR_FULL) {
         char path[PATH_BYTES];
         log_warn("%s; using the room that was kept for this", err->text);
-        snprintf(path, sizeof(path), "%s/" RESERVE_FILE, s->options->data);
-        reserve_give(path);
+        struct reserve room = room_of(s, path);
+        reserve_give(&room);
         rc = commit_term(s, err);
     }
     scheduler_reserve(s);
