@@ -4,7 +4,7 @@
  *     ledger ADDRESS:PORT SEED APP:RATE[:MS]...
  *
  * Asks each app, which runs steady.c, for /take/ID/MS (20 unless told otherwise), in a random trace
- * made of SEED: silence, single requests, a steady rate up to RATE, and bursts of RATE at once; none
+ * made of SEED (and so are the numbers: those of another seed are others): silence, single requests, a steady rate up to RATE, and bursts of RATE at once; none
  * with RATE 0. Every request has a connection of its own; every second one is a POST, which
  * nobody may repeat. Words on standard input, a line each:
  *
@@ -39,6 +39,7 @@
 enum {
     APPS_MAX = 8,
     REQUESTS_MAX = 1 << 20,
+    SEEDS = 1 << 20, /* whose numbers are apart */
     UNDER_WAY_MAX = 3000,
     TICK_MS = 5,
     LAST_ANSWERS_MS = 40000, /* the proxy holds a request for thirty seconds */
@@ -90,7 +91,7 @@ struct ledger {
     struct app apps[APPS_MAX];
     size_t app_count;
     struct entry *entries; /* by id, from 1 on */
-    int64_t count;
+    int64_t count, first; /* how many, and what is added to the numbers that apps see */
     uint64_t random, under_way, proxy_died, ended;
     bool ending;
     unsigned told;
@@ -125,6 +126,7 @@ static void tell(struct request *r, const char *what) {
 
 /* An instance's run took the request as its so manieth. */
 static void note_taken(struct ledger *l, int64_t id, uint32_t run, uint32_t number) {
+    id -= l->first;
     if (id < 1 || id > l->count) {
         return;
     }
@@ -155,7 +157,8 @@ static bool read_answer(struct request *r) {
     int at = 0;
     const char *line = strstr(r->answer, "\nrun ");
     if (!line || sscanf(line, "\nrun %" SCNu32 " took %" SCNd64 " as %" SCNu32 " after%n", &run,
-                     &id, &number, &at) < 3 || at == 0 || id != r->id) {
+                     &id, &number, &at) < 3 || at == 0 ||
+        id != r->ledger->first + r->id) {
         return false;
     }
     note_taken(r->ledger, id, run, number);
@@ -277,7 +280,7 @@ static void ask(struct ledger *l, struct app *app, uint64_t leave_ms) {
         (struct entry){ .app = (uint8_t)(app - l->apps), .post = post, .left = leave_ms > 0 };
     snprintf(r->text, sizeof r->text,
         "%s /take/%jd/%ju HTTP/1.1\r\nHost: %s.localhost\r\nConnection: close\r\n%s\r\n",
-        post ? "POST" : "GET", (intmax_t)r->id, (uintmax_t)app->ms, app->name,
+        post ? "POST" : "GET", (intmax_t)(l->first + r->id), (uintmax_t)app->ms, app->name,
         post ? "Content-Length: 0\r\n" : "");
     app->books.sent++;
     l->under_way++;
@@ -441,7 +444,9 @@ static int parse(struct ledger *l, int argc, char **argv) {
         uv_ip4_addr(address, port, &l->to) != 0) {
         return -1;
     }
-    l->random = (strtoull(argv[2], NULL, 10) + 1) * UINT64_C(0x9e3779b97f4a7c15);
+    uint64_t seed = strtoull(argv[2], NULL, 10);
+    l->first = (int64_t)(seed % SEEDS) * REQUESTS_MAX;
+    l->random = (seed + 1) * UINT64_C(0x9e3779b97f4a7c15);
     for (int i = 3; i < argc; i++) {
         struct app *app = &l->apps[l->app_count++];
         app->ms = MS_DEFAULT;
