@@ -199,10 +199,9 @@ static void go_on(struct agent_instance *i) {
     case INSTANCE_DRAINING:
     case INSTANCE_STOPPED:
     case INSTANCE_FAILED:
-        if (i->reason == END_NONE) {
-            instance_set_end(i, END_STOPPED, "was on its way out");
-        }
-        instance_ask_to_end(i);
+        instance_set_end(
+            i, i->reason == END_NONE ? END_STOPPED : i->reason, "was on its way out");
+        instance_leave(i); /* the proxy may not have heard */
         return;
     }
 }

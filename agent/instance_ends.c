@@ -161,6 +161,18 @@ void instance_ask_to_end(struct agent_instance *i) {
     instance_set_timer(i, grace + STOP_MARGIN_MS);
 }
 
+void instance_leave(struct agent_instance *i) {
+    i->phase = PHASE_DRAIN;
+    i->rotation = INT64_MAX; /* the owner sets it to the sync that tells of it */
+    instance_tell(i);
+    instance_record(i);
+    if (i->listens) {
+        instance_set_timer(i, ROTATION_MS);
+    } else {
+        instance_ask_to_end(i);
+    }
+}
+
 void instance_stop(struct agent_instance *i, enum end_reason reason, const char *why) {
     switch (i->phase) {
     case PHASE_IMAGE:
@@ -178,16 +190,8 @@ void instance_stop(struct agent_instance *i, enum end_reason reason, const char 
         return;
     case PHASE_SERVE:
         instance_set_end(i, reason, "%s", why);
-        i->phase = PHASE_DRAIN;
         i->row.state = reason == END_HEALTH ? INSTANCE_UNHEALTHY : INSTANCE_DRAINING;
-        i->rotation = INT64_MAX;
-        instance_tell(i); /* the owner sets `rotation` to the sync that it sends */
-        instance_record(i);
-        if (!i->listens) {
-            instance_ask_to_end(i);
-        } else if (i->phase == PHASE_DRAIN) {
-            instance_set_timer(i, ROTATION_MS);
-        }
+        instance_leave(i);
         return;
     case PHASE_FREEZE: /* it is out of rotation already, or about to be */
         instance_set_end(i, reason, "%s", why);

@@ -42,6 +42,9 @@ void instance_set_end(struct agent_instance *i, enum end_reason reason, const ch
     __attribute__((format(printf, 3, 4)));
 /* It never had a process. */
 void instance_give_up(struct agent_instance *i, enum end_reason reason, const char *why);
+/* Its state says that it is on its way out: takes it out of rotation; when the proxy has let go of it,
+ * it ends. */
+void instance_leave(struct agent_instance *i);
 /* It is out of rotation and done: paas-init is to end the app. */
 void instance_ask_to_end(struct agent_instance *i);
 /* The app ended, as `end` says; NULL: nobody knows how. */
