@@ -302,6 +302,7 @@ static int open_fleet(struct agent *a, struct err *err) {
     struct fleet_options options = {
         .host = a->host,
         .configs = a->configs,
+        .client = a->client,
         .changed = on_fleet_changed,
         .data = a,
     };

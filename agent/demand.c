@@ -10,9 +10,11 @@ enum {
         200,          /* from here on a wait for a free slot is long enough for all the margin */
     QUIET_LEVEL = 20, /* thousandths of a request: nothing is going on */
     SERVICE_MAX_US = 600000000,
-    REQUESTS_MAX = 1000000,   /* at once, of one app on one host */
-    ANSWERS_MAX = 1000000000, /* between two looks */
-    TICK_MS = 100,            /* between decisions while there is load */
+    REQUESTS_MAX = 1000000,            /* at once, of one app on one host */
+    ANSWERS_MAX = 1000000000,          /* between two looks */
+    TICK_MS = 100,                     /* between decisions while there is load */
+    SECONDS = DEMAND_WINDOW_MAX_S + 1, /* that are remembered */
+    USE_MAX = DEMAND_INSTANCES_MAX * MILLI,
 };
 
 /* Nothing that is made of these overflows. */
@@ -27,6 +29,12 @@ const char *const demand_reason_words[] = {
     [DEMAND_FALLING] = "a surplus goes slowly",
     [DEMAND_ASLEEP] = "no request for long",
     [DEMAND_AT_MAX] = "more would run if it might",
+    [DEMAND_RPS] = "requests a second",
+    [DEMAND_CPU] = "processors are in use",
+    [DEMAND_MEMORY] = "memory is in use",
+    [DEMAND_P99] = "answers are slow",
+    [DEMAND_METRIC] = "the app's own number",
+    [DEMAND_STEP] = "not so many at once",
 };
 
 static int64_t larger(int64_t a, int64_t b) {
@@ -93,9 +101,11 @@ void demand_learn_start(struct demand *d, msec ms) {
 
 /* Opens the seconds up to the present one; those that were skipped had the level of the last. */
 static void open_seconds(struct demand *d, msec second) {
-    msec from = larger(d->second, second - DEMAND_GROWTH_S - 1);
+    msec from = larger(d->second, second - SECONDS);
     for (msec s = from + 1; s <= second; s++) {
-        d->peaks[s % (DEMAND_WINDOW_S + 1)] = d->level;
+        d->peaks[s % SECONDS] = d->level;
+        d->uses[s % SECONDS] = d->use;
+        d->arrivals[s % SECONDS] = 0;
         d->growths[s % (DEMAND_GROWTH_S + 1)] = 0;
         d->holds[s % (DEMAND_HOLD_S + 1)] = 0;
     }
@@ -162,15 +172,21 @@ static void remember(struct demand *d, const struct demand_sample *s) {
     open_seconds(d, s->now / MILLI);
     count_arrivals(d, s);
     d->steps[d->step % DEMAND_STEPS] = d->level;
-    int64_t *peak = &d->peaks[d->second % (DEMAND_WINDOW_S + 1)];
+    int64_t *peak = &d->peaks[d->second % SECONDS];
     *peak = larger(*peak, d->level);
+    int64_t *use = &d->uses[d->second % SECONDS];
+    *use = larger(*use, s->use);
+    uint32_t *arrivals = &d->arrivals[d->second % SECONDS];
+    *arrivals = (uint32_t)smaller(*arrivals + larger(s->arrived - d->last_arrived, 0), ANSWERS_MAX);
     msec back = clamp(d->start_us / MILLI / DEMAND_STEP_MS, 1, DEMAND_STEPS - 1);
     int64_t *growth = &d->growths[d->second % (DEMAND_GROWTH_S + 1)];
     *growth = larger(*growth, d->level - d->steps[(d->step + DEMAND_STEPS - back) % DEMAND_STEPS]);
     if (s->in_flight > 0 || s->held > 0 || d->last_in_flight > 0 || d->last_held > 0 ||
-        s->arrived != d->last_arrived) {
+        s->arrived != d->last_arrived || (s->use > 0 && s->use_reason == DEMAND_METRIC)) {
         d->active = s->now;
     }
+    d->use = s->use;
+    d->use_reason = s->use > 0 ? s->use_reason : d->use_reason;
     d->now += passed;
     d->last_in_flight = s->in_flight;
     d->last_held = s->held;
@@ -185,10 +201,27 @@ static int64_t with_margin(const struct demand *d, int64_t load) {
     return load + (d->service_us < LONG_SERVICE_MS * MILLI ? margin / 2 : margin);
 }
 
+/* The largest value of the last seconds, the present one's included. */
+static int64_t peak_of(const struct demand *d, const int64_t values[SECONDS], msec window) {
+    int64_t most = 0;
+    for (msec back = 0; back <= window / MILLI; back++) {
+        most = larger(most, values[(d->second + SECONDS - back) % SECONDS]);
+    }
+    return most;
+}
+
+static int64_t rps_target(const struct demand *d, const struct demand_settings *settings) {
+    int64_t most = 0;
+    for (msec back = 0; settings->rps > 0 && back <= settings->window / MILLI; back++) {
+        most = larger(most, d->arrivals[(d->second + SECONDS - back) % SECONDS]);
+    }
+    return settings->rps > 0 ? divide_up(most, settings->rps) : 0;
+}
+
 static int64_t base_target(
     struct demand *d, const struct demand_settings *settings, struct demand_decision *out) {
     out->level = d->level;
-    out->peak = largest(d->peaks, DEMAND_WINDOW_S + 1);
+    out->peak = peak_of(d, d->peaks, settings->window);
     if (d->start_us >= LONG_START_MS * MILLI) {
         out->rise = smaller(largest(d->growths, DEMAND_GROWTH_S + 1), out->peak);
     }
@@ -228,7 +261,7 @@ static int64_t queue_target(
     int64_t service = service_time(d, s);
     int64_t slots = larger(s->ready * settings->concurrency, 1);
     bool long_queue = s->ready == 0 || s->held * service / slots >= DEMAND_QUEUE_MS * MILLI;
-    if (s->held == 0 || (!long_queue && s->oldest_held < DEMAND_WAIT_MS)) {
+    if (s->held == 0 || (!long_queue && s->oldest_held < settings->queue_delay)) {
         return 0;
     }
     int64_t span = larger(d->start_us, DEMAND_CLEAR_MS * MILLI);
@@ -263,11 +296,32 @@ static int64_t fall(struct demand *d, int64_t want) {
     return d->running - (d->running - want + 1) / 2;
 }
 
+/* What of a change may be done in this period. */
+static int64_t stepped(struct demand *d, const struct demand_settings *settings, int64_t running) {
+    if (running != d->running && d->now - d->step_since >= settings->step_period) {
+        d->step_since = d->now;
+        d->step_from = d->running;
+    }
+    int64_t up = settings->step_up ? d->step_from + settings->step_up : DEMAND_INSTANCES_MAX;
+    int64_t down = settings->step_down ? d->step_from - settings->step_down : 0;
+    return running > d->running ? larger(smaller(running, up), d->running)
+                                : smaller(larger(running, down), d->running);
+}
+
 /* Is it time to sleep? */
 static bool is_idle(
     const struct demand *d, const struct demand_settings *settings, const struct demand_sample *s) {
     return settings->min == 0 && s->in_flight == 0 && s->held == 0 &&
            d->now - d->active >= settings->idle;
+}
+
+/* The largest wins, and is the reason. */
+static void ask(
+    int64_t *want, int64_t target, enum demand_reason reason, struct demand_decision *out) {
+    if (target > *want) {
+        *want = target;
+        out->reason = reason;
+    }
 }
 
 static int64_t wanted(struct demand *d, const struct demand_settings *settings,
@@ -277,10 +331,13 @@ static int64_t wanted(struct demand *d, const struct demand_settings *settings,
     int64_t *hold = &d->holds[d->second % (DEMAND_HOLD_S + 1)];
     *hold = larger(*hold, out->queue_target);
     int64_t held = largest(d->holds, DEMAND_HOLD_S + 1);
-    int64_t want = larger(out->base, held);
-    out->reason = out->queue_target == want && want > out->base ? DEMAND_QUEUE
-                  : held > out->base                            ? DEMAND_HELD_UP
-                                                                : DEMAND_LEVEL;
+    out->rps_target = rps_target(d, settings);
+    out->use_target = divide_up(peak_of(d, d->uses, settings->window), MILLI);
+    int64_t want = out->base;
+    out->reason = DEMAND_LEVEL;
+    ask(&want, out->rps_target, DEMAND_RPS, out);
+    ask(&want, out->use_target, d->use_reason, out);
+    ask(&want, held, out->queue_target == held ? DEMAND_QUEUE : DEMAND_HELD_UP, out);
     /* While it is awake one stays, whatever the level. */
     if (settings->min == 0) {
         want = larger(want, 1);
@@ -302,16 +359,25 @@ static struct demand_sample bounded(const struct demand *d, const struct demand_
         .arrived = clamp(s->arrived, 0, INT64_MAX / 4),
         .ready = clamp(s->ready, 0, DEMAND_INSTANCES_MAX),
         .starting = clamp(s->starting, 0, DEMAND_INSTANCES_MAX),
+        .use = clamp(s->use, 0, USE_MAX),
+        .use_reason = s->use_reason,
     };
 }
 
 static struct demand_settings sane(const struct demand_settings *s) {
     int64_t min = clamp(s->min, 0, DEMAND_INSTANCES_MAX);
     return (struct demand_settings){
-        .concurrency = clamp(s->concurrency, 1, REQUESTS_MAX),
+        .concurrency = s->concurrency > 0 ? smaller(s->concurrency, REQUESTS_MAX) : REQUESTS_MAX,
         .min = min,
         .max = clamp(s->max, min, DEMAND_INSTANCES_MAX),
         .idle = clamp(s->idle, 0, TIME_MAX),
+        .rps = clamp(s->rps, 0, REQUESTS_MAX),
+        .window = s->window > 0 ? smaller(s->window, (msec)DEMAND_WINDOW_MAX_S * MILLI)
+                                : (msec)DEMAND_WINDOW_S * MILLI,
+        .queue_delay = s->queue_delay > 0 ? smaller(s->queue_delay, TIME_MAX) : DEMAND_WAIT_MS,
+        .step_up = clamp(s->step_up, 0, DEMAND_INSTANCES_MAX),
+        .step_down = clamp(s->step_down, 0, DEMAND_INSTANCES_MAX),
+        .step_period = clamp(s->step_period, 0, TIME_MAX),
     };
 }
 
@@ -323,11 +389,21 @@ void demand_decide(struct demand *d, const struct demand_settings *given,
     struct demand_sample s = bounded(d, sample);
     const struct demand_settings fitting = sane(given), *settings = &fitting;
     *out = (struct demand_decision){ 0 };
+    if (!d->decided) {
+        d->decided = true;
+        d->running = s.ready + s.starting; /* what is there goes as slowly as any surplus */
+    }
     remember(d, &s);
     int64_t want = wanted(d, settings, &s, out);
-    int64_t running = fall(d, want);
-    if (running > want) {
+    int64_t fallen = fall(d, want);
+    if (fallen > want) {
         out->reason = DEMAND_FALLING;
+    }
+    int64_t running = stepped(d, settings, fallen);
+    if (running < settings->min) {
+        running = settings->min;
+    } else if (running != fallen) {
+        out->reason = DEMAND_STEP;
     }
     if (running > settings->max) {
         running = settings->max;

@@ -11,6 +11,10 @@
  * before the present ones would have: an instance that takes S to start serves max(S, 250 ms)/D of
  * the queue. What a queue asked for is held for five seconds; a surplus goes by half a second, but
  * a small one, which noise may soon need again, only a minute after the last rise.
+ *
+ * Other measures ask beside it, and the largest wins: requests a second, counted here, and whatever
+ * the caller makes of processors, memory, latency or a number of the app's (targets.h). What any of
+ * them asked for within the window still counts.
  */
 #ifndef PAAS_DEMAND_H
 #define PAAS_DEMAND_H
@@ -21,14 +25,15 @@
 #include <paas/clock.h>
 
 enum {
-    DEMAND_WINDOW_S = 30,    /* a peak is remembered so long */
+    DEMAND_WINDOW_S = 30, /* a peak is remembered so long, unless settings say otherwise */
+    DEMAND_WINDOW_MAX_S = 300,
     DEMAND_GROWTH_S = 60,    /* and a steep rise so long */
     DEMAND_STEP_MS = 100,    /* of the record of levels that growth is measured on */
     DEMAND_STEPS = 64,       /* steps: growth within at most 6.4 s of start time */
     DEMAND_HOLD_S = 5,       /* what a queue asked for is held so long */
     DEMAND_KEEP_S = 60,      /* a small surplus is kept so long after a rise */
     DEMAND_SMOOTH_MS = 2000, /* time constant of the level */
-    DEMAND_WAIT_MS = 20,     /* a wait that may be worth another instance */
+    DEMAND_WAIT_MS = 20,     /* a wait that may be worth another instance, likewise */
     DEMAND_QUEUE_MS = 50,    /* a queue that takes so long to serve is worth one in any case */
     DEMAND_CLEAR_MS = 250,   /* in which a queue should be served */
     DEMAND_DOWN_MS = 1000,   /* half of a surplus goes in this time */
@@ -41,20 +46,14 @@ enum {
 };
 
 struct demand_settings {
-    int64_t concurrency; /* requests that one instance serves well at once; at least 1 */
+    int64_t concurrency; /* requests that one instance serves well at once; 0: any number */
     int64_t min, max;    /* running instances; max is the grant's ceiling */
     msec idle;           /* without any request, an app with min 0 sleeps after this */
-};
-
-/* What is seen at one moment. */
-struct demand_sample {
-    msec now;                /* monotonic; one that goes back counts as the last one */
-    int64_t in_flight;       /* requests at instances */
-    int64_t held;            /* requests that wait at the proxy */
-    msec oldest_held;        /* age of the one that waits longest */
-    msec oldest_in_flight;   /* age, 0 when not known */
-    int64_t arrived;         /* requests ever, this moment's included */
-    int64_t ready, starting; /* instances */
+    int64_t rps;         /* requests a second that one instance serves well; 0: does not count */
+    msec window;         /* 0: DEMAND_WINDOW_S */
+    msec queue_delay;    /* 0: DEMAND_WAIT_MS */
+    int64_t step_up, step_down; /* most instances more and fewer in each step_period; 0: any */
+    msec step_period;
 };
 
 enum demand_reason {
@@ -65,26 +64,48 @@ enum demand_reason {
     DEMAND_FALLING, /* a surplus goes slowly */
     DEMAND_ASLEEP,  /* nothing came for long */
     DEMAND_AT_MAX,  /* more would run if it might */
+    DEMAND_RPS,     /* requests a second */
+    DEMAND_CPU,     /* use of processors */
+    DEMAND_MEMORY,  /* use of memory */
+    DEMAND_P99,     /* slow answers */
+    DEMAND_METRIC,  /* the app's own number */
+    DEMAND_STEP,    /* not so many at once */
 };
 extern const char *const demand_reason_words[];
+
+/* What is seen at one moment. */
+struct demand_sample {
+    msec now;                /* monotonic; one that goes back counts as the last one */
+    int64_t in_flight;       /* requests at instances */
+    int64_t held;            /* requests that wait at the proxy */
+    msec oldest_held;        /* age of the one that waits longest */
+    msec oldest_in_flight;   /* age, 0 when not known */
+    int64_t arrived;         /* requests ever, this moment's included */
+    int64_t ready, starting; /* instances */
+    int64_t use;             /* thousandths of instances that use asks for; 0: nothing */
+    enum demand_reason
+        use_reason; /* DEMAND_CPU, _MEMORY, _P99 or _METRIC, whichever asks for most */
+};
 
 struct demand_decision {
     int64_t running; /* wanted, in min..max */
     enum demand_reason reason;
     msec next; /* decide again after this many ms even without news; 0: only on news */
     /* What it was decided on. */
-    int64_t level, peak, rise;  /* thousandths of requests */
-    msec service_ms, start_ms;  /* as learnt */
-    int64_t base, queue_target; /* instances */
+    int64_t level, peak, rise;                          /* thousandths of requests */
+    msec service_ms, start_ms;                          /* as learnt */
+    int64_t base, rps_target, use_target, queue_target; /* instances */
 };
 
 /* Opaque to users but for its size; zero it or demand_init() it. */
 struct demand {
-    bool begun;
+    bool begun, decided;
     msec now; /* of the last sample */
     int64_t last_in_flight, last_arrived, last_held;
-    int64_t level;                      /* smoothed, thousandths */
-    int64_t peaks[DEMAND_WINDOW_S + 1]; /* largest level of each second, by second modulo */
+    int64_t level;                              /* smoothed, thousandths */
+    int64_t peaks[DEMAND_WINDOW_MAX_S + 1];     /* largest level of each second, by second modulo */
+    int64_t uses[DEMAND_WINDOW_MAX_S + 1];      /* and largest use */
+    uint32_t arrivals[DEMAND_WINDOW_MAX_S + 1]; /* and arrivals */
     int64_t growths[DEMAND_GROWTH_S + 1];
     int64_t holds[DEMAND_HOLD_S + 1];  /* largest queue target of each second */
     msec second;                       /* which second the three are filled up to */
@@ -102,7 +123,11 @@ struct demand {
     msec raised;               /* and raised */
     msec episode;              /* when the present queue began, or its time was over */
     int64_t episode_in_flight; /* at that moment */
-    msec active;               /* when there was last a request */
+    msec active;               /* when there was last a request, or work by the app's number */
+    int64_t use;               /* as last said */
+    enum demand_reason use_reason;
+    msec step_since;   /* when the present period of steps began */
+    int64_t step_from; /* running at that moment */
 };
 
 void demand_init(struct demand *d, msec now);

@@ -100,6 +100,8 @@ static enum call_result get_healthz(struct call *c) {
     return call_reply_bytes(c, "text/plain", "ok\n", 3);
 }
 
+enum { METRICS_BYTES_MAX = 8 << 20 /* 10,000 groups of three lines */ };
+
 static void count_one(void *data, struct agent_instance *i) {
     size_t *counts = data;
     counts[i->row.state]++;
@@ -109,7 +111,7 @@ static enum call_result get_metrics(struct call *c) {
     struct agent_endpoints *e = call_ctx(c);
     size_t counts[INSTANCE_FAILED + 1] = { 0 };
     struct buf text;
-    buf_init(&text, HTTP_STREAM_HIGH);
+    buf_init(&text, METRICS_BYTES_MAX);
     fleet_each(e->fleet, true, count_one, counts);
     buf_puts(&text, "# HELP paas_build_info The version of this program.\n"
                     "# TYPE paas_build_info gauge\n"
@@ -120,6 +122,7 @@ static enum call_result get_metrics(struct call *c) {
         buf_printf(&text, "paas_agent_instances{state=\"%s\"} %zu\n", instance_state_names[state],
             counts[state]);
     }
+    fleet_write_metrics(e->fleet, &text);
     return call_reply_buf(c, "text/plain; version=0.0.4", &text);
 }
 

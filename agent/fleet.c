@@ -93,9 +93,14 @@ void fleet_grant(struct fleet *f, const struct grant *rows, size_t count) {
                 g->slots[k].not_before = 0;
             }
         }
+        bool other_rule = memcmp(&g->grant.rule, &row->rule, sizeof row->rule) != 0;
         g->grant = *row;
         g->granted = true;
         g->dirty = true;
+        group_set_measures(g, other_rule);
+    }
+    MAP_FOREACH (e, &f->groups) {
+        group_set_measures(e->value, false); /* of those that are not granted any more, none */
     }
     fleet_wake(f);
 }
@@ -145,11 +150,12 @@ struct fleet *fleet_create(const struct fleet_options *options, struct err *err)
         return NULL;
     }
     map_init(&f->groups);
-    f->converger.data = f->back_off.data = f->tick.data = f;
+    f->converger.data = f->back_off.data = f->tick.data = f->measure.data = f;
     uv_idle_init(f->host.loop, &f->converger);
     uv_timer_init(f->host.loop, &f->back_off);
     uv_timer_init(f->host.loop, &f->tick);
-    f->handles = 3;
+    uv_timer_init(f->host.loop, &f->measure);
+    f->handles = 4;
     return f;
 }
 
@@ -172,4 +178,5 @@ void fleet_close(struct fleet *f) {
     uv_close((uv_handle_t *)&f->converger, on_closed);
     uv_close((uv_handle_t *)&f->back_off, on_closed);
     uv_close((uv_handle_t *)&f->tick, on_closed);
+    uv_close((uv_handle_t *)&f->measure, on_closed);
 }

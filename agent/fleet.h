@@ -23,6 +23,7 @@ struct fleet;
 struct fleet_options {
     struct instance_host host; /* news callbacks and ctx are the fleet's to fill */
     struct configs *configs;
+    struct http_client *client; /* asks apps for numbers; outlives the fleet */
     /* Some row changed: a report is due. */
     void (*changed)(void *data);
     void *data;
@@ -67,6 +68,14 @@ struct agent_instance *fleet_find(
 void fleet_tell_decisions(
     const struct fleet *f, const char *app, const char *process, struct buf *out);
 void fleet_tell_load(const struct fleet *f, const char *app, const char *process, struct buf *out);
+/* Calls `each` for what was decided since it was last told, one a group, at most `max`;
+ * fleet_told(): the scheduler has them. Of a group at most one a second is told; what came in
+ * between is one step from the first to the last number. */
+void fleet_each_untold(struct fleet *f, size_t max,
+    void (*each)(void *data, const struct scaling_decision *decision), void *data);
+void fleet_told(struct fleet *f);
+/* Appends metrics of what load decided, in Prometheus text. */
+void fleet_write_metrics(const struct fleet *f, struct buf *out);
 /* Marks an ended instance as known to the scheduler. */
 void fleet_acknowledge(struct fleet *f, struct agent_instance *i);
 

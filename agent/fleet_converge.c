@@ -5,8 +5,10 @@
 #include <string.h>
 
 #include <paas/log.h>
+#include <paas/wire.h>
 
 #include "converge.h"
+#include "launch.h"
 
 static enum converge_life life_of(const struct agent_instance *i) {
     switch (i->phase) {
@@ -27,16 +29,15 @@ static enum converge_life life_of(const struct agent_instance *i) {
     return LIFE_STARTING;
 }
 
-/* Whether load decides how many run. */
-static bool is_scaled(const struct group *g) {
-    return g->granted && g->grant.target_of_demand && g->grant.concurrency > 0 &&
+bool group_is_scaled(const struct group *g) {
+    return g->granted && g->grant.target_of_demand && scale_rule_measures(&g->grant.rule) &&
            g->grant.floor < g->grant.ceiling;
 }
 
 /* When it has slept for too long; 0 for one that does not sleep, or whose release is kept. */
 static msec sleep_end(const struct group *g, const struct agent_instance *i) {
     bool sleeps = i->phase == PHASE_FREEZE || i->phase == PHASE_FROZEN;
-    return is_scaled(g) && sleeps && i->spec ? i->frozen_since + i->spec->autoscale.stop_after : 0;
+    return group_is_scaled(g) && sleeps ? i->frozen_since + g->grant.rule.stop_after : 0;
 }
 
 /* Those that are not on their way out. */
@@ -57,84 +58,139 @@ static size_t gather(
 }
 
 static void start_slot(struct group *g, const struct release_config *release, int number) {
-    const struct process_spec *specs = release->processes.items;
+    const struct process_spec *process = release_process(release, g->process);
     struct slot *slot = group_slot(g, number);
     struct err err;
-    for (size_t n = 0; slot && n < release->processes.count; n++) {
-        if (strcmp(specs[n].name, g->process) != 0) {
-            continue;
-        }
-        struct instance_spec spec = {
-            .release = release,
-            .process = &specs[n],
-            .config = g->grant.config,
-            .number = number,
-            .restarts = slot->restarts,
-            .failures = slot->failures,
-            .attempt = g->grant.attempt,
-            .last_exit = &slot->last_exit,
-            .lane = &g->starts,
-            .group = g,
-        };
-        struct agent_instance *i = instance_create(&g->fleet->host, &spec, &err);
-        if (!i) {
-            log_error("starting %s.%d of %s: %s", g->process, number, g->app, err.text);
-            return;
-        }
-        list_append(&g->instances, &i->link);
-        log_info("instance %s app=%s slot=%s release=%" PRId64 " starts", i->row.id, i->row.app,
-            i->row.slot, i->row.release);
-        g->fleet->options.changed(g->fleet->options.data);
+    if (!process || !slot) {
         return;
     }
+    struct instance_spec spec = {
+        .release = release,
+        .process = process,
+        .config = g->grant.config,
+        .number = number,
+        .restarts = slot->restarts,
+        .failures = slot->failures,
+        .attempt = g->grant.attempt,
+        .last_exit = &slot->last_exit,
+        .lane = &g->starts,
+        .group = g,
+    };
+    struct agent_instance *i = instance_create(&g->fleet->host, &spec, &err);
+    if (!i) {
+        log_error("starting %s.%d of %s: %s", g->process, number, g->app, err.text);
+        return;
+    }
+    list_append(&g->instances, &i->link);
+    log_info("instance %s app=%s slot=%s release=%" PRId64 " starts", i->row.id, i->row.app,
+        i->row.slot, i->row.release);
+    g->fleet->options.changed(g->fleet->options.data);
+}
+
+/* What the law goes by here and now. */
+static struct demand_settings settings_of(const struct group *g) {
+    const struct scale_rule *rule = &g->grant.rule;
+    int64_t scheduled = group_scheduled(g);
+    int64_t most = g->grant.ceiling;
+    return (struct demand_settings){
+        .concurrency = rule->concurrency,
+        .min = scheduled > most             ? most
+               : scheduled > g->grant.floor ? scheduled
+                                            : g->grant.floor,
+        .max = most,
+        .idle = rule->idle,
+        .rps = rule->rps,
+        .window = rule->window,
+        .queue_delay = rule->queue_delay,
+        .step_up = rule->step_up,
+        .step_down = rule->step_down,
+        .step_period = rule->step_period,
+    };
+}
+
+/* What is seen of it. */
+static struct demand_sample sample_of(const struct group *g, msec now) {
+    struct demand_sample sample = g->seen;
+    sample.now = now;
+    sample.ready = group_serving(g);
+    sample.starting = group_starting(g);
+    /* What instances have beyond their slots waits as well, though not at the proxy. */
+    int64_t slots = sample.ready * g->grant.rule.concurrency;
+    if (slots > 0 && sample.in_flight > slots) {
+        sample.held += sample.in_flight - slots;
+        sample.in_flight = slots;
+    }
+    group_use(g, &sample);
+    return sample;
+}
+
+/* Demand goes to this group from now on: what was learnt of the app's load comes along with it, so
+ * that a new release begins where the old one was. */
+static void become_target(struct group *g, msec now) {
+    g->is_target = true;
+    MAP_FOREACH (e, &g->fleet->groups) {
+        struct group *other = e->value;
+        if (other != g && other->is_target && strcmp(other->app, g->app) == 0 &&
+            strcmp(other->process, g->process) == 0) {
+            other->is_target = false;
+            g->demand = other->demand;
+            g->seen = other->seen;
+            g->decided = other->decided;
+            return;
+        }
+    }
+    if (!g->demand.begun) {
+        /* What sleeps already has been idle for long enough. */
+        bool awake = group_serving(g) + group_starting(g) > 0;
+        demand_init(&g->demand, awake ? now : now - g->grant.rule.idle);
+        g->decided.running = group_serving(g) + group_starting(g);
+    }
+}
+
+static void remember_decision(struct group *g, int64_t from, const struct demand_sample *sample) {
+    msec wall = clock_wall_msec();
+    struct fleet *f = g->fleet;
+    f->decisions = f->decisions >= wall * 1000 ? f->decisions + 1 : wall * 1000;
+    struct history_decision decision = { wall, f->decisions, from, *sample, g->decided };
+    if (group_history(g)) {
+        history_decided(g->history, &decision);
+        f->options.changed(f->options.data);
+    }
+    log_debug("%s: %" PRId64 " running, %s: in_flight=%" PRId64 " held=%" PRId64, g->key,
+        g->decided.running, demand_reason_words[g->decided.reason], sample->in_flight,
+        sample->held);
+}
+
+/* Whether the proxy knows its load. */
+static bool listens(const struct group *g) {
+    const struct process_spec *spec =
+        release_process(configs_get(g->fleet->options.configs, g->grant.config), g->process);
+    return !spec || process_listens(spec);
 }
 
 /* How many shall run, within the grant. */
 static int64_t wanted_running(struct group *g, msec now) {
-    if (!is_scaled(g)) {
+    if (!group_is_scaled(g)) {
         return g->granted ? g->grant.floor : 0;
     }
-    if (!local_proxy_is_connected(g->fleet->proxy)) {
+    if (listens(g) && !local_proxy_is_connected(g->fleet->proxy)) {
         /* Nobody says what the load is: nothing is given up on silence. */
         int64_t running = group_serving(g) + group_starting(g);
         return running < g->grant.floor     ? g->grant.floor
                : running > g->grant.ceiling ? g->grant.ceiling
                                             : running;
     }
-    struct demand_settings settings = {
-        .concurrency = g->grant.concurrency,
-        .min = g->grant.floor,
-        .max = g->grant.ceiling,
-        .idle = g->grant.idle,
-    };
-    bool begins = !g->demand.begun;
-    if (begins) {
-        /* What sleeps already has been idle for long enough. */
-        bool awake = group_serving(g) + group_starting(g) > 0;
-        demand_init(&g->demand, awake ? now : now - g->grant.idle);
+    if (!g->is_target) {
+        become_target(g, now);
     }
-    struct demand_sample sample = g->seen;
-    sample.now = now;
-    sample.ready = group_serving(g);
-    /* What instances have beyond their slots waits as well, though not at the proxy. */
-    int64_t slots = sample.ready * settings.concurrency;
-    if (sample.in_flight > slots) {
-        sample.held += sample.in_flight - slots;
-        sample.in_flight = slots;
-    }
-    sample.starting = group_starting(g);
+    struct demand_settings settings = settings_of(g);
+    struct demand_sample sample = sample_of(g, now);
     enum demand_reason before = g->decided.reason;
-    int64_t running = begins ? sample.ready + sample.starting : g->decided.running;
+    int64_t running = g->decided.running;
     demand_decide(&g->demand, &settings, &sample, &g->decided);
     bool stuck = g->decided.reason == DEMAND_AT_MAX && before != DEMAND_AT_MAX;
     if (g->decided.running != running || stuck) {
-        struct history_decision decision = { clock_wall_msec(), running, sample, g->decided };
-        if (group_history(g)) {
-            history_decided(g->history, &decision);
-        }
-        log_debug("%s: %" PRId64 " running, %s: in_flight=%" PRId64 " held=%" PRId64, g->key,
-            g->decided.running, demand_reason_words[g->decided.reason], sample.in_flight,
-            sample.held);
+        remember_decision(g, running, &sample);
     }
     return g->decided.running;
 }
@@ -143,7 +199,7 @@ static int64_t wanted_running(struct group *g, msec now) {
  * the next rise can wake. */
 static int64_t wanted_frozen(const struct group *g) {
     enum { SLEEPERS_MIN = 2, SLEEPERS_SHARE = 10 };
-    if (!is_scaled(g)) {
+    if (!group_is_scaled(g)) {
         return g->grant.frozen;
     }
     int64_t share = g->grant.ceiling / SLEEPERS_SHARE;
@@ -287,14 +343,14 @@ static void on_tick(uv_timer_t *timer) {
     struct fleet *f = timer->data;
     MAP_FOREACH (e, &f->groups) {
         struct group *g = e->value;
-        if (is_scaled(g) && g->decided.next > 0) {
+        if (group_is_scaled(g) && g->decided.next > 0) {
             group_mark(g);
         }
     }
 }
 
 static void set_tick(struct fleet *f, const struct group *g) {
-    if (is_scaled(g) && g->decided.next > 0 && !uv_is_active((uv_handle_t *)&f->tick)) {
+    if (group_is_scaled(g) && g->decided.next > 0 && !uv_is_active((uv_handle_t *)&f->tick)) {
         uv_timer_start(&f->tick, on_tick, (uint64_t)g->decided.next, 0);
     }
 }

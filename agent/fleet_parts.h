@@ -1,8 +1,9 @@
 /* What the files of the fleet share; nobody else includes it. SPDX-License-Identifier: Apache-2.0
  *
- * group.c finds and makes groups, fleet_rows.c speaks to the proxy, fleet_converge.c decides,
- * fleet_ends.c counts and forgets, adopt.c takes over, fleet.c has the rest. A change marks its
- * group; marked groups are looked at once, later in the same turn of the loop.
+ * group.c finds and makes groups, fleet_rows.c speaks to the proxy, fleet_converge.c decides on
+ * what it and fleet_measures.c saw, fleet_ends.c counts and forgets, adopt.c takes over, fleet.c
+ * has the rest. A change marks its group; marked groups are looked at once, later in the same turn
+ * of the loop.
  */
 #ifndef PAAS_FLEET_PARTS_H
 #define PAAS_FLEET_PARTS_H
@@ -40,9 +41,14 @@ struct group {
     bool speaks;
     struct demand demand;
     struct demand_sample seen; /* as the proxy last said */
+    int64_t p99_ms;            /* likewise */
+    bool is_target;            /* demand goes to it: what is learnt of load is here */
+    struct measures *measures; /* of fleet_measures.c; NULL: its rule names none */
     struct demand_decision decided;
     msec sleep_ends; /* when the first of its sleepers has slept for too long; 0: none will */
-    struct history *history; /* NULL until there was load */
+    struct history *history;        /* NULL until there was load */
+    int64_t told_decision, telling; /* sequences: the scheduler has it, and is being told */
+    msec told_at;
 };
 
 struct fleet {
@@ -54,6 +60,8 @@ struct fleet {
     uv_idle_t converger;
     uv_timer_t back_off; /* the next slot that may start again, or sleeper that may not sleep on */
     uv_timer_t tick;     /* decisions that are due without news */
+    uv_timer_t measure;  /* what groups use */
+    int64_t decisions;   /* sequence of the last one */
     int handles;
     bool rows_pending; /* rows for the proxy that no sync has sent */
     bool adopting;
@@ -89,6 +97,18 @@ void fleet_sync_rows(struct fleet *f);
 /* --- fleet_converge.c ------------------------------------------------------------------------- */
 
 void fleet_on_converge(uv_idle_t *idle);
+/* Whether load decides how many run. */
+bool group_is_scaled(const struct group *g);
+
+/* --- fleet_measures.c ------------------------------------------------------------------------- */
+
+/* Has it measured as its rule says, or no more; `changed`: by another rule than before. */
+void group_set_measures(struct group *g, bool changed);
+void group_forget_measures(struct group *g);
+/* The least number of instances at this time of day; 0 without a schedule. */
+int64_t group_scheduled(const struct group *g);
+/* Fills what use asks for. */
+void group_use(const struct group *g, struct demand_sample *sample);
 
 /* --- fleet_history.c -------------------------------------------------------------------------- */
 

@@ -63,7 +63,7 @@ void group_tell(struct group *g, bool force) {
     struct local_message m = {
         .type = LOCAL_APP,
         .starting = group_starting(g),
-        .concurrency = g->grant.concurrency,
+        .concurrency = g->grant.rule.concurrency,
     };
     if (!g->granted || !g->grant.target_of_demand) {
         stop_speaking(g);
@@ -152,6 +152,7 @@ static void take_demand(struct fleet *f, const struct local_message *m) {
                 .oldest_held = m->oldest_ms,
                 .arrived = m->requests,
             };
+            g->p99_ms = m->p99_ms;
             group_mark(g);
             return;
         }

@@ -68,6 +68,7 @@ void group_free(struct group *g) {
         list_remove(&i->link);
         instance_release(i);
     }
+    group_forget_measures(g);
     free(g->slots);
     free(g->history);
     free(g);

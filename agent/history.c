@@ -13,6 +13,8 @@ void history_decided(struct history *h, const struct history_decision *d) {
         h->count++;
     }
     h->decisions[at] = *d;
+    h->up += d->decision.running > d->from;
+    h->down += d->decision.running < d->from;
 }
 
 void history_arrived(struct history *h, msec wall, int64_t total, int64_t inside) {
@@ -45,6 +47,7 @@ void history_explain(const struct history_decision *d, struct scaling_decision *
     const struct demand_decision *why = &d->decision;
     const struct demand_sample *on = &d->sample;
     out->at = d->at;
+    out->sequence = d->sequence;
     out->from = d->from;
     out->to = why->running;
     snprintf(out->reason, sizeof out->reason, "%s", demand_reason_words[why->reason]);
@@ -60,12 +63,14 @@ void history_explain(const struct history_decision *d, struct scaling_decision *
     out->start_ms = why->start_ms;
     out->base = why->base;
     out->queue_target = why->queue_target;
+    out->use_target = why->use_target;
     snprintf(out->message, sizeof out->message,
         "%s: %" PRId64 " under way and %" PRId64 " held (oldest %" PRId64 " ms) at %" PRId64
         " ready, %" PRId64 " starting; at most %" PRId64 ".%" PRId64
-        " at once in the last %d s; a request takes %" PRId64 " ms, a start %" PRId64
-        " ms; load asks for %" PRId64 ", the queue for %" PRId64,
+        " at once lately; a request takes %" PRId64 " ms, a start %" PRId64
+        " ms; load asks for %" PRId64 ", the queue for %" PRId64 ", use for %" PRId64,
         out->reason, on->in_flight, on->held, on->oldest_held, on->ready, on->starting,
-        why->peak / 1000, why->peak % 1000 / 100, DEMAND_WINDOW_S, why->service_ms, why->start_ms,
-        why->base, why->queue_target);
+        why->peak / 1000, why->peak % 1000 / 100, why->service_ms, why->start_ms,
+        why->base > why->rps_target ? why->base : why->rps_target, why->queue_target,
+        why->use_target);
 }

@@ -15,6 +15,7 @@ enum { HISTORY_DECISIONS = 32, HISTORY_SECONDS = 900 };
 
 struct history_decision {
     msec at; /* wall clock */
+    int64_t sequence;
     int64_t from;
     struct demand_sample sample;
     struct demand_decision decision;
@@ -24,6 +25,7 @@ struct history_decision {
 struct history {
     struct history_decision decisions[HISTORY_DECISIONS];
     size_t first, count;
+    int64_t up, down;                  /* decisions for more and for fewer, ever */
     uint32_t seconds[HISTORY_SECONDS]; /* requests, by second modulo */
     msec second, begun;                /* the last one, and the first one; wall clock; 0: none */
     int64_t total;                     /* requests ever, as last heard */

@@ -107,7 +107,7 @@ static struct agent_instance *instance_new(
     i->release = spec->release;
     i->pidfd = i->ahead.pidfd = i->ahead.start = -1;
     str_copy(i->config, sizeof i->config, spec->config);
-    i->listens = spec->process && launch_listens(spec->process);
+    i->listens = spec->process && process_listens(spec->process);
     i->port = spec->process ? launch_port(spec->process) : 0;
     list_init(&i->link);
     turn_init(&i->turn);

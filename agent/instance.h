@@ -95,6 +95,7 @@ struct agent_instance {
     msec frozen_since;      /* monotonic; when it was last put to sleep */
     int64_t rotation;       /* the sync that the proxy has to acknowledge for the phase, or 0 */
     int64_t in_flight;      /* requests at it, as the proxy last said */
+    int64_t used_usec;      /* processor time when it was last measured; 0: not yet */
     enum end_reason reason; /* why we end it; END_NONE while nobody does */
     char why[sizeof(((struct last_exit *)0)->detail)]; /* in words */
     bool acknowledged;                                 /* the scheduler knows that it ended */
@@ -104,7 +105,7 @@ struct agent_instance {
     uint64_t start_time;
     int pidfd;
     struct pool_sandbox ahead; /* in SPAWN, where it was made ahead; else without descriptors */
-    struct turn turn; /* at the spawner */
+    struct turn turn;          /* at the spawner */
     struct image_pull *pull;
     struct init_link *init;
     struct health_monitor *health;

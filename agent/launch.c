@@ -25,12 +25,8 @@ const struct process_spec *release_process(const struct release_config *release,
     return NULL;
 }
 
-bool launch_listens(const struct process_spec *process) {
-    return process->port > 0 || strcmp(process->name, "web") == 0;
-}
-
 int launch_port(const struct process_spec *process) {
-    if (!launch_listens(process)) {
+    if (!process_listens(process)) {
         return 0;
     }
     return process->port > 0 ? (int)process->port : LAUNCH_PORT_DEFAULT;
@@ -56,7 +52,7 @@ static int fill_env(struct pairs *env, const struct release_config *release,
         }
     }
     int failed = 0;
-    if (launch_listens(process)) {
+    if (process_listens(process)) {
         snprintf(number, sizeof number, "%d", launch_port(process));
         failed |= pairs_set(env, "PORT", number);
     }
@@ -143,7 +139,7 @@ int launch_exec_block(const struct release_config *release, const struct process
         .env = (const char *const *)joined,
         .cwd = working_dir(release),
         .user = release->user[0] ? release->user : NULL,
-        .flags = launch_listens(process) ? INIT_START_LISTENER : 0,
+        .flags = process_listens(process) ? INIT_START_LISTENER : 0,
         .stop_signal = stop_signal(process),
         .grace_ms = (uint32_t)process->stop.grace,
         .port = (uint32_t)launch_port(process),

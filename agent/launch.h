@@ -11,8 +11,6 @@
 
 enum { LAUNCH_PORT_DEFAULT = 8080 };
 
-/* Whether the process type serves requests: "web", or one with a port. */
-bool launch_listens(const struct process_spec *process);
 /* The port it is asked to listen on; 0 for a worker. */
 int launch_port(const struct process_spec *process);
 /* Whether a listener can be reached from inside its own network namespace only. */

@@ -14,6 +14,7 @@
 
 enum {
     REPORT_BYTES_MAX = 32 << 20,
+    DECISIONS_A_REPORT = 100,
     USAGE_A_REPORT = 100, /* instances whose use is read for one report: 2 files each */
 };
 
@@ -66,6 +67,7 @@ struct rows {
     struct buf *text;
     size_t count;    /* rows written */
     size_t position; /* of the row among all */
+    size_t decisions;
 };
 
 static void read_usage(struct report *r, struct agent_instance *i, size_t position) {
@@ -88,6 +90,13 @@ static void write_row(void *data, struct agent_instance *i) {
     rows->count++;
 }
 
+static void write_decision(void *data, const struct scaling_decision *decision) {
+    struct rows *rows = data;
+    json_encode(&scaling_decision_json, decision, rows->text);
+    buf_putc(rows->text, '\n');
+    rows->decisions++;
+}
+
 static void write_report(struct report *r, struct buf *out) {
     struct buf text;
     struct rows rows = { .r = r, .text = &text };
@@ -103,6 +112,7 @@ static void write_report(struct report *r, struct buf *out) {
         json_encode(&grant_json, &grants[n], &text);
         buf_putc(&text, '\n');
     }
+    fleet_each_untold(r->options.fleet, DECISIONS_A_REPORT, write_decision, &rows);
     capacity_read(&capacity, NULL);
     struct report_head head = {
         .whole = true,
@@ -112,6 +122,7 @@ static void write_report(struct report *r, struct buf *out) {
         .routes_revision = r->routes.revision,
         .instances = (int64_t)rows.count,
         .grants = (int64_t)grant_count,
+        .decisions = (int64_t)rows.decisions,
         .memory_total = capacity.memory_total,
         .memory_available = capacity.memory_available,
         .cpus = capacity.cpus,
@@ -150,6 +161,7 @@ static void on_sent(void *data, struct http_answer *answer, const struct err *er
     struct report *r = data;
     r->fetch = NULL;
     if (err->code == ERR_OK) {
+        fleet_told(r->options.fleet);
         take_answer(r, &answer->body);
     }
     if ((err->code == ERR_OK) == r->failing) {

@@ -131,9 +131,13 @@ const struct command commands[] = {
         .doc = "Let load decide how many instances run",
         .about = "Between --min and --max, at once and without the scheduler. It outlives pushes;\n"
                  "paas scale APP N ends it.",
-        .example = "paas autoscale hello --min 0 --max 20 --concurrency 10\n"
-                   "paas autoscale hello --explain\n"
-                   "paas autoscale hello --record load.csv",
+        .example =
+            "paas autoscale hello --min 0 --max 20 --concurrency 10\n"
+            "paas autoscale hello --min 1 --max 8 --cpu 70 --schedule \"mon-fri 08:00-18:00 4\"\n"
+            "paas autoscale hello --process worker --min 0 --max 5 --metric /queue"
+            " --per-instance 10\n"
+            "paas autoscale hello --explain\n"
+            "paas autoscale hello --record load.csv",
         .args_min = 1,
         .args_max = 1,
         .options = autoscale_options,

@@ -9,9 +9,6 @@ enum {
     PARTS_MAX = 16,
     REPORT_ENDS_MAX = 4 * INSTANCES_PER_NODE, /* as many as a report has rows */
     REASON_MAX = 1024,
-    CONCURRENCY_DEFAULT = 50,
-    IDLE_DEFAULT_MS = 30000,
-    KEEP_DEFAULT_MS = 600000,
 };
 
 #define TYPE(NAME, ...)                                                                            \
@@ -59,16 +56,6 @@ TYPE(process_count, F_TEXT(process_count, process, JF_NAME | JF_REQUIRED, "proce
     F_INT(process_count, count, 0, INSTANCES_PER_NODE, 0, JF_REQUIRED, "how many to run"));
 TYPE(scale_request, F_ARRAY(scale_request, processes, &process_count_json, PROCESSES_PER_APP,
                         JF_REQUIRED, "process types"));
-
-TYPE(autoscale_request, F_TEXT(autoscale_request, process, JF_NAME | JF_REQUIRED, "process type"),
-    F_INT(autoscale_request, min, 0, INSTANCES_PER_NODE, 1, 0, "fewest running instances"),
-    F_INT(autoscale_request, max, 1, INSTANCES_PER_NODE, 0, JF_REQUIRED, "most running instances"),
-    F_INT(autoscale_request, concurrency, 1, 100000, CONCURRENCY_DEFAULT, 0,
-        "requests in flight that one instance serves well"),
-    F_DURATION(autoscale_request, idle, 100, DAY_MS, IDLE_DEFAULT_MS, 0, "idle time before sleep"),
-    F_INT(autoscale_request, standby, 0, INSTANCES_PER_NODE, 0, 0, "frozen instances kept ready"),
-    F_DURATION(autoscale_request, keep, 0, DAY_MS, KEEP_DEFAULT_MS, 0,
-        "time for which the previous release stays frozen"));
 
 TYPE(env_request, F_PAIRS(env_request, set, ENV_PAIRS, JF_OMIT, "variables to set"),
     F_STRINGS(env_request, unset, ENV_PAIRS, JF_OMIT, "variables to take away"));

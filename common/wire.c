@@ -6,6 +6,8 @@
 #include <string.h>
 #include <signal.h>
 
+#include <paas/rest.h>
+#include <paas/schedule.h>
 #include <paas/str.h>
 
 enum {
@@ -23,6 +25,11 @@ enum {
     IDLE_DEFAULT_MS = 30000,
     KEEP_DEFAULT_MS = 600000,
     STOP_AFTER_DEFAULT_MS = 3600000,
+    QUEUE_DELAY_MS = 20,
+    METRIC_INTERVAL_MS = 1000,
+    WINDOW_MS = 30000,
+    WINDOW_MAX_MS = 300000, /* the law remembers so long */
+    STEP_PERIOD_MS = 10000,
     MESSAGE_MAX = 1024,
     DETAIL_MAX = 16384,
     EXEC_INPUT_MAX = 1400000, /* base64 of 1 MiB */
@@ -63,16 +70,54 @@ TYPE(health_spec, F_TEXT(health_spec, path, JF_OMIT, "path whose answer 2xx or 3
     F_DURATION(health_spec, start, 1, DAY_MS, HEALTH_START_MS, 0,
         "longest wait from the start until healthy"));
 
-TYPE(scale_rule, F_INT(scale_rule, min, 0, INSTANCES_PER_NODE, 1, 0, "fewest running instances"),
-    F_INT(scale_rule, max, 0, INSTANCES_PER_NODE, 0, 0, "most running instances"),
-    F_INT(scale_rule, concurrency, 0, 100000, CONCURRENCY_DEFAULT, 0,
-        "requests at once that an instance serves well, and the most it gets; 0: all that come"),
-    F_DURATION(scale_rule, idle, 100, DAY_MS, IDLE_DEFAULT_MS, 0, "idle time before sleep"),
-    F_INT(scale_rule, standby, 0, INSTANCES_PER_NODE, 0, 0, "frozen instances kept ready"),
-    F_DURATION(scale_rule, stop_after, 1000, DAY_MS, STOP_AFTER_DEFAULT_MS, 0,
-        "time of sleep after which an instance is stopped"),
-    F_DURATION(scale_rule, keep, 0, DAY_MS, KEEP_DEFAULT_MS, 0,
-        "time for which the previous release stays frozen"));
+TYPE(load_metric, F_TEXT(load_metric, path, JF_OMIT, "path whose answer is a number"),
+    F_TEXT(load_metric, process, JF_NAME | JF_OMIT, "process type that is asked; web"),
+    F_INT(load_metric, per_instance, 1, COUNT_MAX, 1, JF_OMIT, "so much is one instance's work"),
+    F_DURATION(
+        load_metric, interval, 100, DAY_MS, METRIC_INTERVAL_MS, JF_OMIT, "time between looks"));
+
+/* clang-format off */
+#define SCALE_RULE_FIELDS                                                                          \
+    F_INT(scale_rule, min, 0, INSTANCES_PER_NODE, 1, JF_OMIT, "fewest running instances"),               \
+    F_INT(scale_rule, max, 0, INSTANCES_PER_NODE, 0, JF_OMIT, "most running instances"),                 \
+    F_INT(scale_rule, concurrency, 0, 100000, CONCURRENCY_DEFAULT, JF_OMIT,                              \
+        "requests at once that an instance serves well, and the most it gets; 0: all that come"),  \
+    F_INT(scale_rule, rps, 0, 1000000, 0, JF_OMIT,                                                 \
+        "requests a second that an instance serves well"),                                         \
+    F_INT(scale_rule, cpu, 0, 100, 0, JF_OMIT,                                                     \
+        "percent of its processors that an instance should use"),                                  \
+    F_INT(scale_rule, memory, 0, 100, 0, JF_OMIT,                                                  \
+        "percent of its memory that an instance should use"),                                      \
+    F_DURATION(scale_rule, p99, 0, DAY_MS, 0, JF_OMIT,                                             \
+        "time within which 99 of 100 requests should be answered"),                                \
+    F_DURATION(scale_rule, queue_delay, 1, DAY_MS, QUEUE_DELAY_MS, JF_OMIT,                        \
+        "time that a request may wait before it is worth another instance"),                       \
+    F_OBJECT(scale_rule, metric, load_metric, &load_metric_json, JF_OMIT,                                \
+        "a number that the app gives"),                                                            \
+    F_TEXT(scale_rule, schedule, JF_OMIT,                                                          \
+        "fewest by time of day: \"mon-fri 08:00-18:00 4; sat 10:00-14:00 2\""),                    \
+    F_DURATION(scale_rule, window, 1000, WINDOW_MAX_MS, WINDOW_MS, JF_OMIT,                        \
+        "never below what the last peak in this time needs"),                                      \
+    F_INT(scale_rule, step_up, 0, INSTANCES_PER_NODE, 0, JF_OMIT,                                  \
+        "most instances more within step_period; 0: any number"),                                  \
+    F_INT(scale_rule, step_down, 0, INSTANCES_PER_NODE, 0, JF_OMIT,                                \
+        "most instances fewer within step_period; 0: any number"),                                 \
+    F_DURATION(scale_rule, step_period, 100, DAY_MS, STEP_PERIOD_MS, JF_OMIT,                      \
+        "time in which those count"),                                                              \
+    F_DURATION(scale_rule, idle, 100, DAY_MS, IDLE_DEFAULT_MS, JF_OMIT, "idle time before sleep"),       \
+    F_INT(scale_rule, standby, 0, INSTANCES_PER_NODE, 0, JF_OMIT, "frozen instances kept ready"),        \
+    F_DURATION(scale_rule, stop_after, 1000, DAY_MS, STOP_AFTER_DEFAULT_MS, JF_OMIT,                     \
+        "time of sleep after which an instance is stopped"),                                       \
+    F_DURATION(scale_rule, keep, 0, DAY_MS, KEEP_DEFAULT_MS, JF_OMIT,                                    \
+        "time for which the previous release stays frozen")
+/* clang-format on */
+
+TYPE(scale_rule, SCALE_RULE_FIELDS);
+
+/* The rule comes first in the request, so that its rows fit both. */
+_Static_assert(offsetof(struct autoscale_request, rule) == 0, "the rule's rows fit the request");
+TYPE(autoscale_request, SCALE_RULE_FIELDS,
+    F_TEXT(autoscale_request, process, JF_NAME | JF_REQUIRED, "process type"));
 
 TYPE(stop_spec, F_TEXT(stop_spec, signal, JF_OMIT, "signal that asks to end; SIGTERM"),
     F_DURATION(stop_spec, grace, 0, GRACE_MAX_MS, STOP_GRACE_MS, 0, "time before SIGKILL"));
@@ -120,8 +165,7 @@ TYPE(grant, F_TEXT(grant, app, JF_NAME | JF_REQUIRED, "app"),
     F_INT(grant, floor, 0, INSTANCES_PER_NODE, 0, 0, "fewest running"),
     F_INT(grant, ceiling, 0, INSTANCES_PER_NODE, 0, 0, "most running"),
     F_INT(grant, frozen, 0, INSTANCES_PER_NODE, 0, JF_OMIT, "kept asleep"),
-    F_INT(grant, concurrency, 0, 100000, 0, JF_OMIT, "requests that one instance serves well"),
-    F_DURATION(grant, idle, 0, DAY_MS, 0, JF_OMIT, "time without a request before sleep"),
+    F_OBJECT(grant, rule, scale_rule, &scale_rule_json, 0, "how load decides"),
     F_INT(grant, attempt, 0, COUNT_MAX, 0, JF_OMIT, "failures before it are forgiven"),
     F_BOOL(grant, exclusive, JF_OMIT, "never twice at once"),
     F_BOOL(grant, target_of_demand, JF_OMIT, "wakes and spikes use it"));
@@ -169,6 +213,7 @@ TYPE(report_head, F_TEXT(report_head, node, JF_NAME | JF_REQUIRED, "node"),
     F_INT(report_head, routes_revision, 0, COUNT_MAX, 0, 0, "that the proxy has applied"),
     F_INT(report_head, instances, 0, 100000, 0, 0, "lines that follow"),
     F_INT(report_head, grants, 0, 100000, 0, 0, "lines that follow those"),
+    F_INT(report_head, decisions, 0, 100000, 0, JF_OMIT, "lines that follow those"),
     F_SIZE(report_head, memory_total, 0, COUNT_MAX, 0, 0, "of the host"),
     F_SIZE(report_head, memory_available, 0, COUNT_MAX, 0, 0, "of the host"),
     F_MILLI(report_head, cpus, 0, COUNT_MAX, 0, 0, "of the host"),
@@ -185,6 +230,7 @@ TYPE(event, F_INT(event, sequence, 0, COUNT_MAX, 0, 0, "number of the event"),
     F_STRING(event, detail, DETAIL_MAX, JF_OMIT, "the app's last log lines"));
 
 TYPE(scaling_decision, F_INT(scaling_decision, at, 0, COUNT_MAX, 0, JF_REQUIRED, "when"),
+    F_INT(scaling_decision, sequence, 0, COUNT_MAX, 0, 0, "grows with each decision of a node"),
     F_TEXT(scaling_decision, app, JF_NAME | JF_REQUIRED, "app"),
     F_TEXT(scaling_decision, process, JF_NAME | JF_REQUIRED, "process type"),
     F_INT(scaling_decision, release, 0, COUNT_MAX, 0, 0, "version of the release"),
@@ -203,6 +249,8 @@ TYPE(scaling_decision, F_INT(scaling_decision, at, 0, COUNT_MAX, 0, JF_REQUIRED,
     F_INT(scaling_decision, start_ms, 0, COUNT_MAX, 0, 0, "time of a start, learnt"),
     F_INT(scaling_decision, base, 0, COUNT_MAX, 0, 0, "instances that load asks for"),
     F_INT(scaling_decision, queue_target, 0, COUNT_MAX, 0, 0, "instances that the queue asks for"),
+    F_INT(scaling_decision, use_target, 0, COUNT_MAX, 0, 0,
+        "instances that cpu, memory, p99 or a metric ask for"),
     F_TEXT(scaling_decision, message, 0, "all of it in words"));
 
 TYPE(load_second, F_INT(load_second, at, 0, COUNT_MAX, 0, JF_REQUIRED, "beginning of the second"),
@@ -242,7 +290,8 @@ TYPE(local_message, F_ENUM(local_message, type, local_type_names, LOCAL_HELLO, J
     F_INT(local_message, in_flight, 0, COUNT_MAX, 0, JF_OMIT, "requests at instances"),
     F_INT(local_message, held, 0, COUNT_MAX, 0, JF_OMIT, "requests that wait"),
     F_INT(local_message, oldest_ms, 0, COUNT_MAX, 0, JF_OMIT, "age of the oldest that waits"),
-    F_INT(local_message, requests, 0, COUNT_MAX, 0, JF_OMIT, "since the proxy's start"));
+    F_INT(local_message, requests, 0, COUNT_MAX, 0, JF_OMIT, "since the proxy's start"),
+    F_INT(local_message, p99_ms, 0, COUNT_MAX, 0, JF_OMIT, "99 of 100 were answered within it"));
 
 enum err_code end_reason_error(enum end_reason reason) {
     switch (reason) {
@@ -298,14 +347,52 @@ const char *signal_name(int number, char name[SIGNAL_SIZE]) {
     return name;
 }
 
+bool process_listens(const struct process_spec *spec) {
+    return spec->port > 0 || strcmp(spec->name, "web") == 0;
+}
+
+bool scale_rule_measures(const struct scale_rule *rule) {
+    return rule->concurrency > 0 || rule->rps > 0 || rule->p99 > 0 || rule->cpu > 0 ||
+           rule->memory > 0 || rule->metric.path[0];
+}
+
+int scale_rule_check(const struct scale_rule *rule, bool listens, struct err *err) {
+    struct schedule schedule;
+    if (rule->min > rule->max) {
+        return err_set(
+            err, ERR_BAD_VALUE, "min: %d is greater than max %d", (int)rule->min, (int)rule->max);
+    }
+    if (rule->metric.path[0] && rule->metric.path[0] != '/') {
+        return err_set(
+            err, ERR_BAD_VALUE, "metric.path: \"%s\" must begin with /", rule->metric.path);
+    }
+    if (schedule_parse(rule->schedule, &schedule, err) < 0) {
+        return err_wrap(err, "schedule");
+    }
+    if (schedule_most(&schedule) > rule->max) {
+        return err_set(err, ERR_BAD_VALUE, "schedule: %d is greater than max %d",
+            (int)schedule_most(&schedule), (int)rule->max);
+    }
+    bool uses = rule->cpu > 0 || rule->memory > 0;
+    if (!listens && rule->min < rule->max && !uses && !rule->metric.path[0]) {
+        err_set(err, ERR_BAD_VALUE, "nothing says the load of a process without a port");
+        return err_hint(err, "give cpu, or metric (a path of the app's that answers a number)");
+    }
+    if (!listens && rule->min == 0 && rule->max > 0 && !rule->metric.path[0]) {
+        err_set(err, ERR_BAD_VALUE,
+            "min: nothing would wake a process without a port and without metric.path from 0");
+        return err_hint(err, "give min 1, or metric.path");
+    }
+    return 0;
+}
+
 int process_spec_check(const struct process_spec *spec, struct err *err) {
     if (!str_is_name(spec->name)) {
         return err_set(err, ERR_BAD_MANIFEST, "processes: \"%s\" is not a name", spec->name);
     }
-    if (spec->autoscale.max && spec->autoscale.min > spec->autoscale.max) {
-        return err_set(err, ERR_BAD_MANIFEST,
-            "processes.%s.autoscale: min %d is greater than max %d", spec->name,
-            (int)spec->autoscale.min, (int)spec->autoscale.max);
+    if (spec->autoscale.max && scale_rule_check(&spec->autoscale, process_listens(spec), err) < 0) {
+        err->code = ERR_BAD_MANIFEST;
+        return err_wrap(err, "processes.%s.autoscale", spec->name);
     }
     if (spec->stop.signal[0] && signal_number(spec->stop.signal) < 0) {
         return err_set(err, ERR_BAD_MANIFEST, "processes.%s.stop.signal: \"%s\" is not a signal",

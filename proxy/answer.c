@@ -24,7 +24,9 @@ static void count_answer(struct client *c) {
     struct counters *counters = &c->flow.worker->counters;
     int class = x->status / 100 - 2;
     gauge_add(&x->app->gauge->answers[class < 0 ? 0 : class > 3 ? 3 : class], 1);
-    histogram_add(&counters->request_duration_seconds, (int64_t)((uv_hrtime() - x->began) / 1000));
+    int bucket = histogram_add(
+        &counters->request_duration_seconds, (int64_t)((uv_hrtime() - x->began) / 1000));
+    gauge_add(&x->app->gauge->durations[bucket], 1);
 }
 
 /* ---- The parts of an answer ---- */

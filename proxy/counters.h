@@ -29,7 +29,10 @@ static inline void count_add(_Atomic int64_t *counter, int64_t n) {
     atomic_store_explicit(
         counter, atomic_load_explicit(counter, memory_order_relaxed) + n, memory_order_relaxed);
 }
-/* Counts something that took `us`. */
-void histogram_add(struct histogram *h, int64_t us);
+/* Counts something that took `us`. Returns the bucket. */
+int histogram_add(struct histogram *h, int64_t us);
+/* The time in us within which `percent` of what is counted in `buckets` lies, as if each bucket's
+ * were spread evenly over it; 0 when there is nothing. */
+int64_t histogram_percentile(const int64_t buckets[HISTOGRAM_BUCKETS], int percent);
 
 #endif

@@ -13,7 +13,13 @@
 #include "proxy.h"
 #include "rows.h"
 
-enum { APP_KEY_TEXT = 2 * NAME_SIZE /* "app/process" */ };
+enum {
+    APP_KEY_TEXT = 2 * NAME_SIZE, /* "app/process" */
+    P99_MS = 2000,                /* answers of at least so long are looked at together */
+    P99_MOST_MS = 10000,          /* and of so long when they are few */
+    P99_ANSWERS = 100,
+    P99_FEWEST = 20, /* fewer say nothing */
+};
 
 struct fleet_app {
     struct app_key key;
@@ -26,6 +32,9 @@ struct fleet_app {
     bool dirty; /* differs from what was published */
     bool seen;  /* since the agent began again */
     int64_t told_in_flight, told_held, told_requests;
+    int64_t durations[HISTOGRAM_BUCKETS]; /* up to the end of the last time of measuring */
+    msec measured;                        /* that moment */
+    int64_t p99_ms;                       /* in that time; 0: too few answers */
 };
 
 struct fleet_row {
@@ -373,6 +382,21 @@ void fleet_drained(struct fleet *f, fleet_say say, void *data) {
     }
 }
 
+static void measure_p99(struct fleet_app *app, const struct gauge_sum *sum, msec now) {
+    int64_t since[HISTOGRAM_BUCKETS], answers = 0;
+    for (int b = 0; b < HISTOGRAM_BUCKETS; b++) {
+        since[b] = sum->durations[b] - app->durations[b];
+        answers += since[b];
+    }
+    msec passed = now - app->measured;
+    if (passed < P99_MS || (answers < P99_ANSWERS && passed < P99_MOST_MS)) {
+        return;
+    }
+    app->measured = now;
+    app->p99_ms = answers < P99_FEWEST ? 0 : histogram_percentile(since, 99) / 1000 + 1;
+    memcpy(app->durations, sum->durations, sizeof app->durations);
+}
+
 void fleet_demand(struct fleet *f, msec now, fleet_say say, void *data) {
     MAP_FOREACH (e, &f->apps) {
         struct fleet_app *app = e->value;
@@ -384,12 +408,14 @@ void fleet_demand(struct fleet *f, msec now, fleet_say say, void *data) {
         app->told_in_flight = sum.in_flight;
         app->told_held = sum.held;
         app->told_requests = sum.requests;
+        measure_p99(app, &sum, now);
         struct local_message m = {
             .type = LOCAL_DEMAND,
             .in_flight = sum.in_flight,
             .held = sum.held,
             .oldest_ms = sum.held && now > sum.oldest ? now - sum.oldest : 0,
             .requests = sum.requests,
+            .p99_ms = app->p99_ms,
         };
         str_copy(m.app, sizeof m.app, app->key.app);
         str_copy(m.process, sizeof m.process, app->key.process);

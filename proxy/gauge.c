@@ -74,6 +74,9 @@ struct gauge_sum gauge_sum(const struct gauge *g) {
         for (int c = 0; c < 4; c++) {
             sum.answers[c] += load(&slot->answers[c]);
         }
+        for (int b = 0; b < HISTOGRAM_BUCKETS; b++) {
+            sum.durations[b] += load(&slot->durations[b]);
+        }
     }
     return sum;
 }

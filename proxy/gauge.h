@@ -11,6 +11,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "counters.h"
+
 #define CACHE_LINE 64
 
 struct gauge_slot {
@@ -20,6 +22,7 @@ struct gauge_slot {
     _Atomic int64_t requests; /* since the start */
     _Atomic int64_t answers[4]; /* 2xx and 1xx, 3xx, 4xx, 5xx */
     _Atomic int64_t shed;       /* refused because too many waited, or one too long */
+    _Atomic int64_t durations[HISTOGRAM_BUCKETS]; /* of requests, as counters.h has the bounds */
 };
 
 struct gauge {
@@ -39,6 +42,7 @@ void gauge_unref(struct gauge *g); /* NULL is fine */
 /* The sum over all workers; `oldest` is the least one that is not 0. */
 struct gauge_sum {
     int64_t in_flight, held, oldest, requests, answers[4], shed;
+    int64_t durations[HISTOGRAM_BUCKETS];
 };
 struct gauge_sum gauge_sum(const struct gauge *g);
 

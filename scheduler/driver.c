@@ -215,12 +215,7 @@ static int fill_release(const struct intent *intent, const struct app_row *row, 
     for (size_t i = 0; i < count; i++) {
         memcpy(processes[i].name, specs[i].name, sizeof(processes[i].name));
         processes[i].instances = specs[i].instances;
-        processes[i].min = specs[i].autoscale.min;
-        processes[i].max = specs[i].autoscale.max;
-        processes[i].standby = specs[i].autoscale.standby;
-        processes[i].concurrency = specs[i].autoscale.concurrency;
-        processes[i].idle = specs[i].autoscale.idle;
-        processes[i].keep = specs[i].autoscale.keep;
+        processes[i].rule = specs[i].autoscale;
         processes[i].memory = specs[i].memory;
     }
     release->release = number;
@@ -259,12 +254,7 @@ void driver_app(struct scheduler *s, const char *name) {
     memcpy(app.name, row->name, sizeof(app.name));
     for (size_t i = 0; i < app.rule_count; i++) {
         memcpy(rules[i].process, from_rules[i].process, sizeof(rules[i].process));
-        rules[i].min = from_rules[i].rule.min;
-        rules[i].max = from_rules[i].rule.max;
-        rules[i].standby = from_rules[i].rule.standby;
-        rules[i].concurrency = from_rules[i].rule.concurrency;
-        rules[i].idle = from_rules[i].rule.idle;
-        rules[i].keep = from_rules[i].rule.keep;
+        rules[i].rule = from_rules[i].rule;
     }
     for (size_t i = 0; i < app.route_count; i++) {
         memcpy(routes[i].host, from_routes[i].host, sizeof(routes[i].host));

@@ -27,6 +27,7 @@ struct report {
     struct instance *instances;
     struct core_instance *facts;
     struct grant *grants;
+    struct scaling_decision *decisions;
 };
 
 /* Frees a map whose values are single allocations. */
@@ -42,6 +43,7 @@ static void report_free(struct report *r) {
     free(r->instances);
     free(r->facts);
     free(r->grants);
+    free(r->decisions);
     json_free(&report_head_json, &r->head);
 }
 
@@ -230,7 +232,8 @@ static int check_head(const struct report_head *head, const char *node, struct e
     if (strcmp(head->node, node) != 0) {
         return err_set(err, ERR_BAD_VALUE, "node: the report is of \"%s\"", head->node);
     }
-    if (head->instances > REPORT_ROWS_MAX || head->grants > REPORT_ROWS_MAX) {
+    if (head->instances > REPORT_ROWS_MAX || head->grants > REPORT_ROWS_MAX ||
+        head->decisions > REPORT_ROWS_MAX) {
         return err_set(err, ERR_TOO_LARGE, "a report has at most %d rows", REPORT_ROWS_MAX);
     }
     if (head->term > TERM_MAX || head->routes_term > TERM_MAX) {
@@ -289,10 +292,12 @@ static int parse(struct report *r, struct map *before, const char *node, const c
         return -1;
     }
     size_t instances = (size_t)r->head.instances, grants = (size_t)r->head.grants;
+    size_t decisions = (size_t)r->head.decisions;
     r->instances = calloc(instances + 1, sizeof(*r->instances));
     r->facts = calloc(instances + 1, sizeof(*r->facts));
     r->grants = calloc(grants + 1, sizeof(*r->grants));
-    if (!r->instances || !r->facts || !r->grants) {
+    r->decisions = calloc(decisions + 1, sizeof(*r->decisions));
+    if (!r->instances || !r->facts || !r->grants || !r->decisions) {
         return err_no_memory(err);
     }
     for (size_t i = 0; i < instances; i++) {
@@ -305,6 +310,11 @@ static int parse(struct report *r, struct map *before, const char *node, const c
     for (size_t i = 0; i < grants; i++) {
         if (next_row(&text, &len, &grant_json, &r->grants[i], err) < 0) {
             return err_wrap(err, "grant %zu", i);
+        }
+    }
+    for (size_t i = 0; i < decisions; i++) {
+        if (next_row(&text, &len, &scaling_decision_json, &r->decisions[i], err) < 0) {
+            return err_wrap(err, "decision %zu", i);
         }
     }
     return 0;
@@ -324,6 +334,18 @@ static void take_end(
     keep_ended(&s->nodes, instance, s->events.last);
     free(before);
     free(recalled);
+}
+
+/* One that is reported again is told once. */
+static void take_decision(
+    struct scheduler *s, struct node_record *record, const struct scaling_decision *decision) {
+    for (size_t i = 0; i < DECISIONS_KEPT; i++) {
+        if (record->decisions[i] == decision->sequence) {
+            return;
+        }
+    }
+    record->decisions[record->decision_count++ % DECISIONS_KEPT] = decision->sequence;
+    story_tell_decision(s, decision);
 }
 
 static int take_row(struct scheduler *s, struct node_record *record,
@@ -425,6 +447,9 @@ int nodes_take_report(struct scheduler *s, const char *node, struct http_text te
     }
     for (int64_t i = 0; rc == 0 && i < r.head.instances; i++) {
         rc = take_row(s, record, &r.instances[i], err);
+    }
+    for (int64_t i = 0; rc == 0 && i < r.head.decisions; i++) {
+        take_decision(s, record, &r.decisions[i]);
     }
     if (rc == 0 && r.head.whole) {
         drop_unlisted(s, record);

@@ -55,13 +55,16 @@ struct known {
     struct instance row;
     uint64_t seen; /* number of the last report that listed it */
 };
+enum { DECISIONS_KEPT = 256 /* more than come with the reports that may be under way */ };
 struct node_record {
     struct node_summary summary;
     struct feed *grants;
-    struct map instances; /* id to struct known */
-    struct map lines;     /* text of the last whole report's rows to what they said */
-    uint64_t reports;     /* so far */
-    bool saved;           /* its row is in the store, or on its way */
+    struct map instances;              /* id to struct known */
+    struct map lines;                  /* text of the last whole report's rows to what they said */
+    uint64_t reports;                  /* so far */
+    int64_t decisions[DECISIONS_KEPT]; /* sequences of the last that were told; a ring */
+    size_t decision_count;             /* ever */
+    bool saved;                        /* its row is in the store, or on its way */
 };
 /* An end, and the event that tells of it. */
 struct ended {
@@ -156,6 +159,8 @@ void cleaner_close(struct scheduler *s);
 
 /* story.c: what changed of an instance, as an event. `before` NULL: it is new. */
 void story_tell(struct scheduler *s, const struct instance *before, const struct instance *after);
+/* What load decided, as an event. */
+void story_tell_decision(struct scheduler *s, const struct scaling_decision *decision);
 /* The other way: into `row` what an event told. False when it tells of no instance's state. */
 bool story_recall(const struct event *event, struct instance *row);
 

@@ -127,3 +127,18 @@ void story_tell(struct scheduler *s, const struct instance *before, const struct
         tell_of_state(s, after, before && before->state == INSTANCE_FROZEN);
     }
 }
+
+void story_tell_decision(struct scheduler *s, const struct scaling_decision *decision) {
+    char message[128];
+    struct event event = {
+        .release = decision->release,
+        .message = message,
+        .detail = (char *)decision->message,
+    };
+    snprintf(message, sizeof(message), "%lld to %lld: %s", (long long)decision->from,
+        (long long)decision->to, decision->reason);
+    str_copy(event.type, sizeof(event.type), "autoscaled");
+    memcpy(event.app, decision->app, sizeof(event.app));
+    memcpy(event.process, decision->process, sizeof(event.process));
+    events_add(s, &event);
+}

@@ -34,11 +34,8 @@ enum {
 struct core_process {
     char name[NAME_SIZE];
     int64_t instances;
-    int64_t min, max; /* of the manifest's autoscale; max 0: there is none */
-    int64_t standby;  /* frozen ones kept ready, with autoscale */
-    int64_t concurrency, idle; /* what the node's law goes by, likewise; ms */
-    int64_t keep;   /* ms for which it stays frozen when another release took over */
-    int64_t memory; /* bytes of one instance */
+    struct scale_rule rule; /* the manifest's; max 0: only `keep` counts */
+    int64_t memory;         /* bytes of one instance */
 };
 
 struct core_release {
@@ -51,8 +48,7 @@ struct core_release {
 /* A scale rule set by a command: it outlives pushes and goes before the manifest's. */
 struct core_rule {
     char process[NAME_SIZE];
-    int64_t min, max, standby;
-    int64_t concurrency, idle, keep;
+    struct scale_rule rule;
 };
 
 struct core_route {

@@ -19,6 +19,7 @@ enum {
     SLOT_NAME_SIZE = NAME_SIZE + 8, /* "web.1023" */
     ADDRESS_SIZE = 46,              /* INET6_ADDRSTRLEN */
     SIGNAL_SIZE = 16,               /* "SIGRTMAX-14" fits */
+    SCHEDULE_SIZE = 512,            /* sixteen lines of 30 characters and a NUL */
 
     /* How many. */
     APPS_MAX = 10000,

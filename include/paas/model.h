@@ -59,14 +59,33 @@ struct health_spec {
     int64_t interval, timeout, unhealthy_after, start;
 };
 
+/* A number that the app gives, such as the length of its queue. */
+struct load_metric {
+    char path[PATH_SIZE];    /* GET answers the number; "": there is none */
+    char process[NAME_SIZE]; /* whose instances are asked */
+    int64_t per_instance;    /* so much of it is one instance's work */
+    int64_t interval;        /* ms between looks */
+};
+
+/* How many shall run. Each measure that is not 0 asks for some; the largest wins. */
 struct scale_rule {
     int64_t min, max;    /* running instances */
     int64_t concurrency; /* requests at once that an instance serves well, and the most it gets; 0:
-                            all that come, and load does not decide */
-    int64_t idle;        /* ms without work before sleep; used when min is 0 */
-    int64_t standby;     /* frozen instances kept ready */
-    int64_t stop_after;  /* ms of sleep after which one that is no standby is stopped */
-    int64_t keep;        /* ms for which the previous release's instances stay frozen */
+                            all that come */
+    int64_t rps;         /* requests a second that an instance serves well */
+    int64_t cpu;         /* percent of its processors that an instance should use */
+    int64_t memory;      /* percent of its memory likewise */
+    int64_t p99;         /* ms within which 99 of 100 requests should be answered */
+    int64_t queue_delay; /* ms that a request may wait before it is worth another instance */
+    struct load_metric metric;
+    char schedule[SCHEDULE_SIZE]; /* least numbers by time of day: schedule.h; "": none */
+    int64_t window;               /* ms: never below what the last peak in it needs */
+    int64_t step_up, step_down;   /* most instances more and fewer within step_period; 0: any */
+    int64_t step_period;          /* ms */
+    int64_t idle;                 /* ms without work before sleep; used when min is 0 */
+    int64_t standby;              /* frozen instances kept ready */
+    int64_t stop_after;           /* ms of sleep after which one that is no standby is stopped */
+    int64_t keep;                 /* ms for which the previous release's instances stay frozen */
 };
 
 struct stop_spec {
@@ -126,8 +145,7 @@ struct grant {
     char config[DIGEST_SIZE]; /* of the release_config */
     int64_t floor, ceiling;   /* running instances */
     int64_t frozen;           /* instances kept asleep */
-    int64_t concurrency;      /* requests that one instance serves well; 0: no law decides */
-    int64_t idle;             /* ms without a request before it sleeps, where floor is 0 */
+    struct scale_rule rule;   /* how load decides between the two; without a measure it does not */
     int64_t attempt;          /* grows when failures before it are forgiven (a new push, `start`) */
     bool exclusive;
     bool target_of_demand;
@@ -179,7 +197,8 @@ struct instance {
     char health[128];    /* the health check's last answer, in words */
 };
 
-/* Precedes `instances` lines of struct instance, then `grants` lines of struct grant. Without
+/* Precedes `instances` lines of struct instance, `grants` lines of struct grant, and `decisions`
+ * lines of struct scaling_decision, which may come twice and count by their sequence. Without
  * `whole` it is a heartbeat, or carries only rows that changed (a row in state stopped or failed
  * that is acknowledged is not sent again). */
 struct report_head {
@@ -188,7 +207,7 @@ struct report_head {
     bool whole;
     int64_t term, revision;                 /* of the grants in force */
     int64_t routes_term, routes_revision;   /* that the node's proxy has applied */
-    int64_t instances, grants;              /* lines that follow */
+    int64_t instances, grants, decisions;   /* lines that follow, in this order */
     int64_t memory_total, memory_available; /* bytes */
     int64_t cpus;                           /* thousandths */
     char reason[64];                        /* why the node can't grow: "full", "" when it can */
@@ -212,6 +231,7 @@ struct event {
 /* What load decided for a process type on a node, and on what. */
 struct scaling_decision {
     int64_t at;
+    int64_t sequence; /* grows with each decision of a node, also over restarts */
     char app[NAME_SIZE];
     char process[NAME_SIZE];
     int64_t release;
@@ -222,6 +242,7 @@ struct scaling_decision {
     int64_t level, peak, rise;          /* requests in flight, thousandths */
     int64_t service_ms, start_ms;       /* learnt */
     int64_t base, queue_target;         /* instances that load, and a queue, ask for */
+    int64_t use_target;                 /* and those that cpu, memory, p99 or a metric ask for */
     char message[320];                  /* all of it in words */
 };
 struct load_second {
@@ -298,6 +319,7 @@ struct local_message {
     int64_t term, revision;
     int64_t in_flight, held, oldest_ms;
     int64_t requests; /* since the proxy's start */
+    int64_t p99_ms;   /* 99 of 100 requests were lately answered within it; 0: too few to tell */
 };
 
 #endif

@@ -60,8 +60,8 @@ struct scale_request {
 };
 
 struct autoscale_request {
+    struct scale_rule rule; /* first: its members are those of the body, beside `process` */
     char process[NAME_SIZE];
-    int64_t min, max, concurrency, idle, standby, keep; /* as struct scale_rule */
 };
 
 struct env_request {

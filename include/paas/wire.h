@@ -8,10 +8,10 @@
 #include <paas/model.h>
 
 extern const struct json_type scaling_decision_json, load_second_json;
-extern const struct json_type health_spec_json, scale_rule_json, stop_spec_json, process_spec_json,
-    manifest_json, release_config_json, snapshot_head_json, grant_json, route_node_json, route_json,
-    last_exit_json, instance_json, report_head_json, event_json, log_line_json, kill_request_json,
-    exec_request_json, exec_output_json, local_message_json;
+extern const struct json_type health_spec_json, load_metric_json, scale_rule_json, stop_spec_json,
+    process_spec_json, manifest_json, release_config_json, snapshot_head_json, grant_json,
+    route_node_json, route_json, last_exit_json, instance_json, report_head_json, event_json,
+    log_line_json, kill_request_json, exec_request_json, exec_output_json, local_message_json;
 
 /* Names of enum values as they stand in JSON, ended by NULL. */
 extern const char *const instance_state_names[],
@@ -23,6 +23,13 @@ enum err_code end_reason_error(enum end_reason reason);
 /* Checks what a table cannot say: a web process has a command or an image, min <= max, a stop
  * signal is known, no process twice, env names are names (no '=', not empty). Errors: BAD_MANIFEST
  * with the place. */
+/* Likewise of a scale rule that is there (max above 0): min <= max, a schedule that can be read,
+ * and for a process that does not listen something that says its load. Errors: BAD_VALUE. */
+int scale_rule_check(const struct scale_rule *rule, bool listens, struct err *err);
+/* Whether load decides anything by it. */
+bool scale_rule_measures(const struct scale_rule *rule);
+/* Whether the process is to listen: it has a port, or is the one that routes lead to. */
+bool process_listens(const struct process_spec *spec);
 int process_spec_check(const struct process_spec *spec, struct err *err);
 int manifest_check(const struct manifest *manifest, struct err *err);
 /* The signal's number from "SIGTERM", "TERM" or "15"; -1 when unknown. */

@@ -7,7 +7,8 @@
 #include <paas/str.h>
 #include <paas/wire.h>
 
-static int check_process(
+/* NULL with *err when it has none of that name. */
+static const struct process_spec *find_process(
     const struct intent *intent, const struct app_row *row, const char *process, struct err *err) {
     const struct config *config = change_current_config(intent, row);
     const struct process_spec *specs = config ? config->value.processes.items : NULL;
@@ -15,14 +16,18 @@ static int check_process(
     size_t count = config ? config->value.processes.count : 0;
     for (size_t i = 0; i < count; i++) {
         if (strcmp(specs[i].name, process) == 0) {
-            return 0;
+            return &specs[i];
         }
         names[i] = specs[i].name;
     }
     err_set(err, ERR_NOT_FOUND, "app \"%s\" has no process \"%.64s\"", row->name, process);
     const char *nearest = str_nearest(process, names, count);
-    return nearest ? err_hint(err, "did you mean \"%s\"?", nearest)
-                   : err_hint(err, "paas ps %s shows its processes", row->name);
+    if (nearest) {
+        err_hint(err, "did you mean \"%s\"?", nearest);
+    } else {
+        err_hint(err, "paas ps %s shows its processes", row->name);
+    }
+    return NULL;
 }
 
 static int set_rule(
@@ -48,7 +53,9 @@ static int set_rule(
 
 static int scale_one(struct intent *intent, struct app_row *row, const char *process,
     const struct scale_rule *rule, struct err *err) {
-    if (check_process(intent, row, process, err) < 0 || set_rule(row, process, rule, err) < 0) {
+    const struct process_spec *spec = find_process(intent, row, process, err);
+    if (!spec || scale_rule_check(rule, process_listens(spec), err) < 0 ||
+        set_rule(row, process, rule, err) < 0) {
         return -1;
     }
     return rule->min == rule->max
@@ -93,17 +100,10 @@ int intent_autoscale(struct intent *intent, const char *app,
     if (!row) {
         return -1;
     }
-    if (request->min > request->max) {
-        return err_set(err, ERR_BAD_VALUE, "min: %lld is greater than max %lld",
-            (long long)request->min, (long long)request->max);
+    if (request->rule.max == 0) {
+        return err_set(err, ERR_BAD_VALUE, "max is missing: the most instances that may run");
     }
-    struct scale_rule rule = { .min = request->min,
-        .max = request->max,
-        .concurrency = request->concurrency,
-        .idle = request->idle,
-        .standby = request->standby,
-        .keep = request->keep };
-    if (scale_one(intent, row, request->process, &rule, err) < 0) {
+    if (scale_one(intent, row, request->process, &request->rule, err) < 0) {
         return -1;
     }
     change_answer_fill(row, change_current(row), out);

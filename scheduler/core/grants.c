@@ -15,21 +15,24 @@ static int64_t count_serving(const struct app *app, const char *process) {
     return count;
 }
 
-/* How many of a process shall run: the command's rule, else the manifest's, else its number. While
- * it rolls out, as many as run of the serving release, or taking over would be a dip, and one at
- * least, or nothing would be proved; but not of a process that is off. */
+const struct scale_rule *rule_of(const struct app *app, const struct core_process *process) {
+    for (size_t i = 0; i < app->rule_count; i++) {
+        if (strcmp(app->rules[i].process, process->name) == 0) {
+            return &app->rules[i].rule;
+        }
+    }
+    return process->rule.max > 0 ? &process->rule : NULL;
+}
+
+/* How many of a process shall run by its rule, else its number. While it rolls out, as many as run
+ * of the serving release, or taking over would be a dip, and one at least, or nothing would be
+ * proved; but not of a process that is off. */
 struct wanted process_wants(const struct app *app, enum release_slot slot, size_t process) {
     const struct core_process *p = &app->releases[slot].processes[process];
+    const struct scale_rule *rule = rule_of(app, p);
     struct wanted wanted = { .floor = p->instances, .ceiling = p->instances };
-    if (p->max > 0) {
-        wanted = (struct wanted){ p->min, p->max, p->standby, p->concurrency, p->idle };
-    }
-    for (size_t i = 0; i < app->rule_count; i++) {
-        const struct core_rule *rule = &app->rules[i];
-        if (strcmp(rule->process, p->name) == 0) {
-            wanted = (struct wanted){ rule->min, rule->max, rule->standby, rule->concurrency,
-                rule->idle };
-        }
+    if (rule) {
+        wanted = (struct wanted){ rule->min, rule->max, rule->standby, rule };
     }
     if (wanted.ceiling < wanted.floor) {
         wanted.ceiling = wanted.floor;
@@ -161,16 +164,20 @@ static void fill_grant(
     const struct app *app, enum release_slot slot, size_t entry, struct grant *grant) {
     const struct release *r = &app->releases[slot];
     const struct placed *placed = &r->placed[entry];
+    const struct core_process *process = &r->processes[placed->process];
+    const struct scale_rule *rule = placed->rule ? rule_of(app, process) : NULL;
     memset(grant, 0, sizeof(*grant));
     memcpy(grant->app, app->name, sizeof(grant->app));
-    memcpy(grant->process, r->processes[placed->process].name, sizeof(grant->process));
+    memcpy(grant->process, process->name, sizeof(grant->process));
     memcpy(grant->config, r->config, sizeof(grant->config));
     grant->release = r->number;
     grant->floor = placed->floor;
     grant->ceiling = placed->ceiling;
     grant->frozen = placed->frozen;
-    grant->concurrency = placed->concurrency;
-    grant->idle = placed->idle;
+    grant->rule = rule ? *rule : process->rule;
+    if (!rule) {
+        grant->rule.concurrency = 0; /* nobody named a bound */
+    }
     grant->attempt = app->attempt;
     grant->target_of_demand = takes_demand(app, slot, entry);
 }

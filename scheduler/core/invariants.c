@@ -146,14 +146,13 @@ static uint64_t digest_release(uint64_t hash, const struct release *r) {
         const struct core_process *p = &r->processes[i];
         hash = hash_text(hash, p->name);
         hash = hash_int(hash_int(hash, p->instances), p->memory);
-        hash = hash_int(hash_int(hash_int(hash, p->min), p->max), p->standby);
-        hash = hash_int(hash_int(hash_int(hash, p->concurrency), p->idle), p->keep);
+        hash = hash_rule(hash, &p->rule);
     }
     for (size_t i = 0; i < r->placed_count; i++) {
         const struct placed *p = &r->placed[i];
         hash = hash_int(hash_int(hash, p->process), p->node);
         hash = hash_int(hash_int(hash_int(hash, p->floor), p->ceiling), p->frozen);
-        hash = hash_int(hash_int(hash, p->concurrency), p->idle);
+        hash = hash_int(hash, (int64_t)p->rule);
     }
     return hash;
 }
@@ -164,9 +163,7 @@ static uint64_t digest_app(uint64_t hash, const struct app *app) {
     hash = hash_int(hash_int(hash, app->touched), app->routing_dirty);
     for (size_t i = 0; i < app->rule_count; i++) {
         hash = hash_text(hash, app->rules[i].process);
-        hash = hash_int(hash_int(hash, app->rules[i].min), app->rules[i].max);
-        hash = hash_int(hash_int(hash, app->rules[i].standby), app->rules[i].keep);
-        hash = hash_int(hash_int(hash, app->rules[i].concurrency), app->rules[i].idle);
+        hash = hash_rule(hash, &app->rules[i].rule);
     }
     for (size_t i = 0; i < app->route_count; i++) {
         hash = hash_text(hash_text(hash, app->routes[i].host), app->routes[i].path);

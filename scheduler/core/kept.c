@@ -13,12 +13,8 @@
 /* How long a process stays: the command's rule, else the manifest's. Of one that was scaled to none
  * nobody wants the memory held. */
 static int64_t keep_of(const struct app *app, const struct core_process *process) {
-    for (size_t i = 0; i < app->rule_count; i++) {
-        if (strcmp(app->rules[i].process, process->name) == 0) {
-            return app->rules[i].max > 0 ? app->rules[i].keep : 0;
-        }
-    }
-    return process->keep;
+    const struct scale_rule *rule = rule_of(app, process);
+    return !rule ? process->rule.keep : rule->max > 0 ? rule->keep : 0;
 }
 
 /* Instances of it on the node that can be kept. */
@@ -39,7 +35,8 @@ static void put_to_sleep(
     int64_t frozen = there < placed->floor ? placed->floor : there;
     frozen = frozen > placed->ceiling ? placed->ceiling : frozen;
     placed_promise(c, r, placed, -placed->floor, frozen - placed->frozen);
-    placed->ceiling = placed->concurrency = placed->idle = 0;
+    placed->ceiling = 0;
+    placed->rule = 0;
 }
 
 static int64_t ends_at(const struct app *app, const struct placed *placed) {

@@ -138,6 +138,7 @@ static void drop_lost(struct core *c, struct release *r, uint32_t process) {
 static void set_above(
     struct core *c, struct release *r, uint32_t process, const struct wanted *wanted) {
     int64_t above = wanted->ceiling - wanted->floor, frozen = wanted->frozen;
+    uint64_t rule = wanted->rule ? hash_rule(HASH_SEED, wanted->rule) : 0;
     for (size_t i = 0; i < r->placed_count; i++) {
         struct placed *placed = &r->placed[i];
         if (placed->process != process) {
@@ -145,12 +146,10 @@ static void set_above(
         }
         int64_t ceiling = placed->floor + above;
         ceiling = ceiling > INSTANCES_PER_NODE ? INSTANCES_PER_NODE : ceiling;
-        if (placed->ceiling != ceiling || placed->frozen != frozen ||
-            placed->concurrency != wanted->concurrency || placed->idle != wanted->idle) {
+        if (placed->ceiling != ceiling || placed->frozen != frozen || placed->rule != rule) {
             placed->ceiling = ceiling;
             placed_promise(c, r, placed, 0, frozen - placed->frozen);
-            placed->concurrency = wanted->concurrency;
-            placed->idle = wanted->idle;
+            placed->rule = rule;
         }
         above = frozen = 0;
     }
@@ -226,7 +225,8 @@ void place_at_rest(struct core *c, struct app *app, enum release_slot slot) {
         struct placed *placed = &r->placed[i];
         if (placed->ceiling > 0 || placed->frozen > 0) {
             placed_promise(c, r, placed, -placed->floor, -placed->frozen);
-            placed->ceiling = placed->concurrency = placed->idle = 0;
+            placed->ceiling = 0;
+            placed->rule = 0;
         }
     }
 }

@@ -13,14 +13,14 @@ struct placed {
     uint32_t process; /* index in the release */
     uint32_t node;    /* index in the core */
     int64_t floor, ceiling, frozen;
-    int64_t concurrency, idle; /* of the law that decides between floor and ceiling */
+    uint64_t rule; /* hash of the one in force; 0: none */
 };
 
 /* How many instances of a process shall be. */
 struct wanted {
     int64_t floor, ceiling; /* running */
     int64_t frozen;
-    int64_t concurrency, idle;
+    const struct scale_rule *rule; /* NULL: load decides nothing */
 };
 
 struct release {
@@ -89,7 +89,7 @@ struct node {
     int64_t memory_total;
     int64_t promised_instances; /* floors */
     int64_t promised_memory;    /* floors, and those kept asleep */
-    struct tracked **instances;                  /* by id */
+    struct tracked **instances; /* by id */
     size_t instance_count, instance_cap;
 };
 
@@ -112,6 +112,7 @@ struct core {
 uint64_t hash_bytes(uint64_t hash, const void *bytes, size_t len);
 uint64_t hash_text(uint64_t hash, const char *text);
 uint64_t hash_int(uint64_t hash, int64_t value);
+uint64_t hash_rule(uint64_t hash, const struct scale_rule *rule);
 #define HASH_SEED UINT64_C(14695981039346656037)
 /* Copies a text that fits; longer ones are cut. */
 void text_copy(char *to, size_t size, const char *from);
@@ -146,6 +147,7 @@ void rollout_judge(struct core *c, struct app *app);
 int64_t rollout_deadline(const struct app *app);
 
 /* grants.c */
+const struct scale_rule *rule_of(const struct app *app, const struct core_process *process);
 struct wanted process_wants(const struct app *app, enum release_slot slot, size_t process);
 size_t release_room(const struct app *app, enum release_slot slot, size_t nodes);
 int app_reserve(struct app *app, size_t nodes);
@@ -162,8 +164,8 @@ int64_t kept_deadline(const struct app *app);
 
 /* placement.c */
 /* Adds to what an entry promises to run and to keep asleep. */
-void placed_promise(struct core *c, const struct release *r, struct placed *placed, int64_t floor,
-    int64_t frozen);
+void placed_promise(
+    struct core *c, const struct release *r, struct placed *placed, int64_t floor, int64_t frozen);
 void drop_placed(struct core *c, struct release *r, size_t at);
 bool node_is_eligible(const struct node *node);
 bool any_eligible(const struct core *c);

@@ -23,6 +23,18 @@ uint64_t hash_int(uint64_t hash, int64_t value) {
     return hash_bytes(hash, &value, sizeof(value));
 }
 
+uint64_t hash_rule(uint64_t hash, const struct scale_rule *rule) {
+    const int64_t numbers[] = { rule->min, rule->max, rule->concurrency, rule->rps, rule->cpu,
+        rule->memory, rule->p99, rule->queue_delay, rule->metric.per_instance,
+        rule->metric.interval, rule->window, rule->step_up, rule->step_down, rule->step_period,
+        rule->idle, rule->standby, rule->stop_after, rule->keep };
+    for (size_t i = 0; i < sizeof(numbers) / sizeof(*numbers); i++) {
+        hash = hash_int(hash, numbers[i]);
+    }
+    hash = hash_text(hash_text(hash, rule->metric.path), rule->metric.process);
+    return hash_text(hash, rule->schedule);
+}
+
 void text_copy(char *to, size_t size, const char *from) {
     size_t i = 0;
     for (; i + 1 < size && from[i]; i++) {

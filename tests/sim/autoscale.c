@@ -386,6 +386,12 @@ int sim_autoscale(const struct trace *trace, const struct sim_settings *settings
         .min = settings->min,
         .max = settings->max,
         .idle = settings->idle_ms,
+        .rps = settings->rps,
+        .window = settings->window,
+        .queue_delay = settings->queue_delay,
+        .step_up = settings->step_up,
+        .step_down = settings->step_down,
+        .step_period = settings->step_period,
     };
     *out = (struct sim_result){ 0 };
     s.units = calloc(INSTANCES_MAX, sizeof *s.units);

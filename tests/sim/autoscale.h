@@ -17,6 +17,7 @@ struct sim_settings {
     enum service_kind service;
     int64_t service_ms, start_ms, deadline_ms;
     int64_t concurrency, min, max, standby, idle_ms;
+    int64_t rps, window, queue_delay, step_up, step_down, step_period; /* as demand.h has them */
     uint64_t seed;
     enum law_kind law;
 };

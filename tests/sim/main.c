@@ -103,6 +103,12 @@ static int take_policy(const char *path, struct arguments *a) {
     a->settings.concurrency = rule.concurrency;
     a->settings.idle_ms = rule.idle;
     a->settings.standby = rule.standby;
+    a->settings.rps = rule.rps;
+    a->settings.window = rule.window;
+    a->settings.queue_delay = rule.queue_delay;
+    a->settings.step_up = rule.step_up;
+    a->settings.step_down = rule.step_down;
+    a->settings.step_period = rule.step_period;
     return -1;
 }
 

@@ -329,6 +329,124 @@ static void a_jump_of_the_clock_gives_nothing_up(void **state) {
     }
 }
 
+static void requests_a_second_count_where_in_flight_says_little(void **state) {
+    (void)state;
+    struct demand d;
+    struct demand_decision out = { 0 };
+    const struct demand_settings settings = {
+        .concurrency = 0, .min = 1, .max = 100, .idle = 1000, .rps = 50
+    };
+    demand_init(&d, 0);
+    int64_t arrived = 0;
+    for (msec now = 0; now < 3000; now += 100) {
+        arrived += 20; /* 200 a second, each over at once */
+        out = decide(&d, &settings, (struct demand_sample){ .now = now, .arrived = arrived });
+    }
+    assert_int_equal(out.running, 4);
+    assert_int_equal(out.reason, DEMAND_RPS);
+    out = decide(&d, &settings, (struct demand_sample){ .now = 20000, .arrived = arrived });
+    assert_int_equal(out.running, 4); /* within the window */
+}
+
+static void the_largest_of_what_is_asked_for_wins(void **state) {
+    (void)state;
+    struct demand d;
+    const struct demand_settings settings = {
+        .concurrency = 1, .min = 1, .max = 1000, .idle = 1000, .rps = 1000
+    };
+    demand_init(&d, 0);
+    struct demand_decision out = decide(&d, &settings,
+        (struct demand_sample){
+            .now = 10, .ready = 1, .use = 5300, .use_reason = DEMAND_CPU, .arrived = 10 });
+    assert_int_equal(out.running, 6);
+    assert_int_equal(out.reason, DEMAND_CPU);
+    out = decide(&d, &settings,
+        (struct demand_sample){ .now = 20,
+            .ready = 1,
+            .held = 400,
+            .oldest_held = 500,
+            .arrived = 410,
+            .use = 5300,
+            .use_reason = DEMAND_CPU });
+    assert_true(out.running > 6);
+    assert_int_equal(out.reason, DEMAND_QUEUE);
+}
+
+static void the_number_of_a_worker_wakes_it_and_lets_it_sleep(void **state) {
+    (void)state;
+    struct demand d;
+    const struct demand_settings settings = { .min = 0, .max = 10, .idle = 2000, .window = 5000 };
+    struct demand_sample sample = { .now = 0, .use_reason = DEMAND_METRIC };
+    demand_init(&d, -2000);
+    sample.now = 5000;
+    assert_int_equal(decide(&d, &settings, sample).running, 0);
+    sample.now = 5100;
+    sample.use = 1; /* the least work */
+    assert_int_equal(decide(&d, &settings, sample).running, 1);
+    sample.now = 5200;
+    sample.use = 7500;
+    assert_int_equal(decide(&d, &settings, sample).running, 8);
+    sample.use = 0;
+    int64_t running = 8;
+    for (; sample.now < 120000 && running > 0; sample.now += 1000) {
+        running = decide(&d, &settings, sample).running;
+        assert_true(sample.now >= 5200 + settings.idle || running > 0);
+    }
+    assert_int_equal(running, 0);
+}
+
+static void steps_bound_what_a_period_changes(void **state) {
+    (void)state;
+    struct demand d;
+    const struct demand_settings settings = { .concurrency = 1,
+        .min = 1,
+        .max = 100,
+        .idle = 1000,
+        .window = 1000,
+        .step_up = 3,
+        .step_down = 2,
+        .step_period = 10000 };
+    struct demand_sample sample = { .now = 0, .ready = 1, .use_reason = DEMAND_CPU };
+    int64_t running = 1;
+    demand_init(&d, 0);
+    for (; sample.now < 120000; sample.now += 100) {
+        sample.use = 40000;
+        struct demand_decision out = decide(&d, &settings, sample);
+        assert_true(out.running <= 1 + 3 * (sample.now / settings.step_period + 1));
+        assert_true(out.running >= running);
+        running = out.running;
+        sample.ready = running;
+    }
+    assert_true(running >= 35);
+    int64_t most = running;
+    msec from = sample.now;
+    for (; sample.now < from + 60000; sample.now += 100) {
+        sample.use = 0;
+        running = decide(&d, &settings, sample).running;
+        assert_true(running >= most - 2 * ((sample.now - from) / settings.step_period + 2));
+        sample.ready = running;
+    }
+    assert_true(running < most);
+}
+
+static void a_longer_window_remembers_longer(void **state) {
+    (void)state;
+    struct demand d;
+    struct demand_settings settings = { .concurrency = 1, .min = 1, .max = 100, .idle = 1000 };
+    struct demand_sample sample = { .use = 50000, .use_reason = DEMAND_CPU, .ready = 50 };
+    settings.window = 120000;
+    demand_init(&d, 0);
+    decide(&d, &settings, sample);
+    sample.use = 0;
+    for (sample.now = 100; sample.now < 119000; sample.now += 100) {
+        assert_true(decide(&d, &settings, sample).running >= 50);
+    }
+    for (; sample.now < 300000; sample.now += 100) {
+        decide(&d, &settings, sample);
+    }
+    assert_int_equal(decide(&d, &settings, sample).running, 1);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(one_held_request_wakes_one),
@@ -344,6 +462,11 @@ int main(void) {
         cmocka_unit_test(lost_doubled_and_late_reports_end_alike),
         cmocka_unit_test(a_jump_of_the_clock_gives_nothing_up),
         cmocka_unit_test(a_surplus_goes_by_half_a_second),
+        cmocka_unit_test(requests_a_second_count_where_in_flight_says_little),
+        cmocka_unit_test(the_largest_of_what_is_asked_for_wins),
+        cmocka_unit_test(the_number_of_a_worker_wakes_it_and_lets_it_sleep),
+        cmocka_unit_test(steps_bound_what_a_period_changes),
+        cmocka_unit_test(a_longer_window_remembers_longer),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -70,7 +70,8 @@ static void a_decision_is_told_in_words(void **state) {
             .service_ms = 50,
             .start_ms = 9,
             .base = 2,
-            .queue_target = 5 },
+            .queue_target = 5,
+            .use_target = 3 },
     };
     struct scaling_decision row = { 0 };
     history_explain(&d, &row);
@@ -78,8 +79,8 @@ static void a_decision_is_told_in_words(void **state) {
     assert_int_equal(row.to, 5);
     assert_string_equal(row.message,
         "requests wait: 7 under way and 12 held (oldest 31 ms) at 2 ready, 1 starting; at most 7.4 "
-        "at once in the last 30 s; a request takes 50 ms, a start 9 ms; load asks for 2, the queue "
-        "for 5");
+        "at once lately; a request takes 50 ms, a start 9 ms; load asks for 2, the queue for 5, use "
+        "for 3");
 }
 
 int main(void) {

@@ -370,10 +370,10 @@ static void scale_sets_a_rule_that_outlives_pushes(void **state) {
     assert_int_equal(scale(d, "wed", 4), -1);
     assert_int_equal(d->err.code, ERR_NOT_FOUND);
     assert_non_null(strstr(d->err.hint, "\"web\""));
-    struct autoscale_request request = { .process = "web", .min = 5, .max = 2 };
+    struct autoscale_request request = { .process = "web", .rule = { .min = 5, .max = 2 } };
     assert_int_equal(
         CHANGE(d, intent_autoscale(&d->intent, "shop", &request, &d->answer, &d->err)), -1);
-    request.max = 9;
+    request.rule.max = 9;
     assert_int_equal(
         CHANGE(d, intent_autoscale(&d->intent, "shop", &request, &d->answer, &d->err)), 0);
     assert_int_equal(intent_app(&d->intent, "shop")->rules.count, 1);

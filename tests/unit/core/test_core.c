@@ -219,7 +219,7 @@ static void nothing_is_kept_for_no_time(void **state) {
     (void)state;
     serve(&w, &a, 1);
     report(&w, "n1", true, "a shop web 1 healthy");
-    a.processes[0][0].keep = 0;
+    a.processes[0][0].rule.keep = 0;
     app_release_add(&a, 2, 1, -1);
     a.app.serving = a.app.target = 2;
     a.app.kept = 1;
@@ -456,7 +456,7 @@ static void a_sleeping_app_is_granted_on_one_node_and_proved_with_one_instance(v
     app_send(&w, &a);
     GRANTS(&w, "n1", "shop.web r1 0..10 demand\n");
     GRANTS(&w, "n2", "");
-    a.rules[0].standby = 2;
+    a.rules[0].rule.standby = 2;
     app_send(&w, &a);
     GRANTS(&w, "n1", "shop.web r1 0..10 frozen 2 demand\n");
     world_end(&w);

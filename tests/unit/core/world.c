@@ -106,7 +106,7 @@ void app_release_add(struct world_app *a, int64_t release, int64_t web, int64_t 
     strcpy(p[0].name, "web");
     p[0].instances = web;
     p[0].memory = 1 << 20;
-    p[0].keep = p[1].keep = WORLD_KEEP_MS;
+    p[0].rule.keep = p[1].rule.keep = WORLD_KEEP_MS;
     strcpy(p[1].name, "worker");
     p[1].instances = worker;
     p[1].memory = 1 << 20;
@@ -123,8 +123,8 @@ void app_rule_set(struct world_app *a, const char *process, int64_t min, int64_t
     }
     a->app.rule_count = i == a->app.rule_count ? i + 1 : a->app.rule_count;
     snprintf(a->rules[i].process, sizeof(a->rules[i].process), "%s", process);
-    a->rules[i].min = min;
-    a->rules[i].max = max;
+    a->rules[i].rule.min = min;
+    a->rules[i].rule.max = max;
 }
 
 int app_send(struct world *w, struct world_app *a) {
