@@ -100,7 +100,16 @@ void fleet_grant(struct fleet *f, const struct grant *rows, size_t count) {
         group_set_measures(g, other_rule);
     }
     MAP_FOREACH (e, &f->groups) {
-        group_set_measures(e->value, false); /* of those that are not granted any more, none */
+        struct group *g = e->value;
+        if (g->granted && g->grant.target_of_demand && !g->is_target) {
+            group_inherit_load(g);
+        }
+    }
+    MAP_FOREACH (e, &f->groups) {
+        struct group *g = e->value;
+        if (!g->granted) {
+            group_forget_load(g);
+        }
     }
     fleet_wake(f);
 }

@@ -124,27 +124,12 @@ static struct demand_sample sample_of(const struct group *g, msec now) {
     return sample;
 }
 
-/* Demand goes to this group from now on: what was learnt of the app's load comes along with it, so
- * that a new release begins where the old one was. */
-static void become_target(struct group *g, msec now) {
+/* Nothing is known of its load yet. What sleeps already has been idle for long enough. */
+static void begin_demand(struct group *g, msec now) {
+    int64_t awake = group_serving(g) + group_starting(g);
     g->is_target = true;
-    MAP_FOREACH (e, &g->fleet->groups) {
-        struct group *other = e->value;
-        if (other != g && other->is_target && strcmp(other->app, g->app) == 0 &&
-            strcmp(other->process, g->process) == 0) {
-            other->is_target = false;
-            g->demand = other->demand;
-            g->seen = other->seen;
-            g->decided = other->decided;
-            return;
-        }
-    }
-    if (!g->demand.begun) {
-        /* What sleeps already has been idle for long enough. */
-        bool awake = group_serving(g) + group_starting(g) > 0;
-        demand_init(&g->demand, awake ? now : now - g->grant.rule.idle);
-        g->decided.running = group_serving(g) + group_starting(g);
-    }
+    demand_init(&g->demand, awake ? now : now - g->grant.rule.idle);
+    g->decided.running = awake;
 }
 
 static void remember_decision(struct group *g, int64_t from, const struct demand_sample *sample) {
@@ -181,7 +166,7 @@ static int64_t wanted_running(struct group *g, msec now) {
                                             : running;
     }
     if (!g->is_target) {
-        become_target(g, now);
+        begin_demand(g, now);
     }
     struct demand_settings settings = settings_of(g);
     struct demand_sample sample = sample_of(g, now);

@@ -77,6 +77,11 @@ struct group *group_get(
 void group_free(struct group *g);
 /* What is remembered of slot `number`; NULL for a number that is none, or without memory. */
 struct slot *group_slot(struct group *g, int number);
+/* Demand goes to this group from now on: what was learnt of the app's load comes along from the
+ * one that it went to, if there is one, so that a new release begins where the old one was. */
+void group_inherit_load(struct group *g);
+/* Nobody grants it any more: whoever comes under its name begins anew. */
+void group_forget_load(struct group *g);
 /* Something of it changed: it is converged later in this turn. */
 void group_mark(struct group *g);
 void fleet_wake(struct fleet *f);

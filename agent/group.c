@@ -62,6 +62,30 @@ struct slot *group_slot(struct group *g, int number) {
     return &g->slots[number - 1];
 }
 
+void group_inherit_load(struct group *g) {
+    MAP_FOREACH (e, &g->fleet->groups) {
+        struct group *other = e->value;
+        if (other != g && other->is_target && strcmp(other->app, g->app) == 0 &&
+            strcmp(other->process, g->process) == 0) {
+            other->is_target = false;
+            g->is_target = true;
+            g->demand = other->demand;
+            g->seen = other->seen;
+            g->decided = other->decided;
+            return;
+        }
+    }
+}
+
+void group_forget_load(struct group *g) {
+    group_forget_measures(g);
+    free(g->history);
+    g->history = NULL;
+    g->is_target = false;
+    g->seen = (struct demand_sample){ 0 };
+    g->decided = (struct demand_decision){ 0 };
+}
+
 void group_free(struct group *g) {
     LIST_FOREACH_SAFE (item, after, &g->instances) {
         struct agent_instance *i = LIST_ITEM(item, struct agent_instance, link);

@@ -125,7 +125,7 @@ static void checks_say_what_a_table_can_not(void **state) {
         const char *text, *words;
     } rows[] = {
         { "{\"processes\":{}}", "there is none" },
-        { "{\"processes\":{\"web\":{\"autoscale\":{\"min\":5,\"max\":2}}}}", "min 5 is greater" },
+        { "{\"processes\":{\"web\":{\"autoscale\":{\"min\":5,\"max\":2}}}}", "min: 5 is greater" },
         { "{\"processes\":{\"web\":{\"stop\":{\"signal\":\"SIGFOO\"}}}}", "is not a signal" },
         { "{\"processes\":{\"web\":{\"health\":{\"path\":\"x\"}}}}", "must begin with /" },
         { "{\"processes\":{\"web\":{}},\"routes\":[\"a b\"]}", "routes[0]" },
