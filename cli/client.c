@@ -118,8 +118,24 @@ void client_explain(const struct client *c, struct err *err) {
     }
 }
 
-int client_call(struct client *c, enum http_method method, const char *path,
-    const struct json_type *type, const void *in, struct buf *out, struct err *err) {
+/* Where the next page of a list is; "" when there is none. */
+struct next {
+    char path[CLIENT_PATH_MAX];
+};
+
+/* Takes the target of `Link: <…>; rel="next"`, which is a path of this API. */
+static void on_head(void *data, int status, struct http_fetch *fetch) {
+    struct next *next = data;
+    const char *link = status == 200 ? http_fetch_header(fetch, "Link") : NULL;
+    const char *end = link ? strstr(link, ">; rel=\"next\"") : NULL;
+    if (end && str_starts(link, "</") && (size_t)(end - link) <= sizeof next->path) {
+        snprintf(next->path, sizeof next->path, "%.*s", (int)(end - link - 1), link + 1);
+    }
+}
+
+static int call_once(struct client *c, enum http_method method, const char *path,
+    const struct json_type *type, const void *in, struct buf *out, struct next *next,
+    struct err *err) {
     char url[API_MAX + CLIENT_PATH_MAX];
     struct buf body;
     struct http_answer answer = { 0 };
@@ -139,6 +155,8 @@ int client_call(struct client *c, enum http_method method, const char *path,
         .body_len = body.len,
         .timeout = REQUEST_TIMEOUT_MS,
         .collect_max = ANSWER_MAX,
+        .head = next ? on_head : NULL,
+        .context = next,
     };
     int result = body.failed ? err_set(err, ERR_TOO_LARGE, "the request is over %d bytes", BODY_MAX)
                              : http_fetch_now(c->http, &options, &answer, err);
@@ -149,6 +167,38 @@ int client_call(struct client *c, enum http_method method, const char *path,
     }
     buf_free(&answer.body);
     buf_free(&body);
+    return result;
+}
+
+/* Adds a page to the list: "[a]\n" and "[b]\n" are "[a,b]\n". */
+static int join(struct buf *list, const struct buf *page, const char *path, struct err *err) {
+    const char *text = buf_str(page);
+    if (list->len < 3 || !str_starts(text, "[")) {
+        return err_set(err, ERR_BAD_GATEWAY, "a page of %s is no list", path);
+    }
+    list->len -= 2;
+    buf_putc(list, ',');
+    return buf_append(list, text + 1, page->len - 1) < 0
+               ? err_set(err, ERR_TOO_LARGE, "the answer to %s is too large", path)
+               : 0;
+}
+
+int client_call(struct client *c, enum http_method method, const char *path,
+    const struct json_type *type, const void *in, struct buf *out, struct err *err) {
+    struct next next = { "" };
+    bool reads = method == METHOD_GET && out;
+    int result = call_once(c, method, path, type, in, out, reads ? &next : NULL, err);
+    while (result == 0 && next.path[0]) {
+        struct next at = next;
+        struct buf page;
+        next.path[0] = '\0';
+        buf_init(&page, ANSWER_MAX);
+        result = call_once(c, METHOD_GET, at.path, NULL, NULL, &page, &next, err);
+        if (result == 0) {
+            result = join(out, &page, path, err);
+        }
+        buf_free(&page);
+    }
     return result;
 }
 

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <paas/http_page.h>
 #include <paas/str.h>
 
 enum { HTTP_PORT = 80 /* is not shown */ };
@@ -91,6 +92,10 @@ static int by_name(const void *a, const void *b) {
 
 enum call_result apps_list(struct call *c) {
     const struct api *api = call_ctx(c);
+    struct http_page page;
+    if (http_page_begin(&page, c) < 0) {
+        return CALL_DONE;
+    }
     struct json_array list = { .items = calloc(
                                    api->intent->apps.count + 1, sizeof(struct app_summary)) };
     struct app_summary *rows = list.items;
@@ -100,10 +105,14 @@ enum call_result apps_list(struct call *c) {
     }
     if (failed) {
         json_free_array(&app_summary_json, &list);
+        buf_free(&page.text);
         return call_fail_with(c, ERR_NO_MEMORY, "out of memory");
     }
     qsort(rows, list.count, sizeof(*rows), by_name);
-    call_reply_list(c, rows, list.count);
+    for (size_t i = 0; i < list.count; i++) {
+        http_page_row(&page, rows[i].name, &rows[i]);
+    }
+    http_page_end(&page);
     json_free_array(&app_summary_json, &list);
     return CALL_DONE;
 }

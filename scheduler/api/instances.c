@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <paas/http_page.h>
 #include <paas/str.h>
 #include <paas/wire.h>
 
@@ -15,34 +16,29 @@
 
 struct listing {
     const char *app; /* NULL: all */
-    struct buf text;
+    struct http_page page;
 };
 
-static void list_one(void *data, const struct instance *instance) {
+/* In the order in which ops->each_instance() gives them. */
+static void list_one(void *data, const struct instance *i) {
     struct listing *list = data;
-    if (list->app && strcmp(instance->app, list->app) != 0) {
+    char key[PAGE_KEY_SIZE];
+    if (list->app && strcmp(i->app, list->app) != 0) {
         return;
     }
-    buf_puts(&list->text, list->text.len > 1 ? "," : "");
-    json_encode(&instance_json, instance, &list->text);
+    snprintf(key, sizeof(key), "%s!%s!%d!%02zu!%s!%s", i->app, i->process,
+        i->state == INSTANCE_FROZEN, strlen(i->slot), i->slot, i->id);
+    http_page_row(&list->page, key, i);
 }
-
-enum { LIST_BYTES_MAX = 64 << 20 /* 100,000 rows */ };
 
 static enum call_result list_instances(struct call *c, const char *app) {
     const struct api *api = call_ctx(c);
     struct listing list = { .app = app };
-    buf_init(&list.text, LIST_BYTES_MAX);
-    buf_puts(&list.text, "[");
-    api->ops->each_instance(api->owner, call_query(c, "all") != NULL, list_one, &list);
-    buf_puts(&list.text, "]\n");
-    if (list.text.failed) {
-        buf_free(&list.text);
-        return call_fail_with(c, ERR_TOO_LARGE, "too many instances for one answer");
+    if (http_page_begin(&list.page, c) < 0) {
+        return CALL_DONE;
     }
-    call_reply_buf(c, "application/json", &list.text);
-    buf_free(&list.text);
-    return CALL_DONE;
+    api->ops->each_instance(api->owner, call_query(c, "all") != NULL, list_one, &list);
+    return http_page_end(&list.page);
 }
 
 enum call_result instances_list(struct call *c) {

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <paas/http_page.h>
+
 struct rows {
     struct json_array array; /* struct node_summary; shallow */
     bool failed;
@@ -22,14 +24,30 @@ static void collect(void *data, const struct node_summary *node) {
     rows->array.items = items;
 }
 
+static int by_name(const void *a, const void *b) {
+    return strcmp(((const struct node_summary *)a)->name, ((const struct node_summary *)b)->name);
+}
+
 enum call_result nodes_list(struct call *c) {
     const struct api *api = call_ctx(c);
     struct rows rows = { 0 };
+    struct http_page page;
+    if (http_page_begin(&page, c) < 0) {
+        return CALL_DONE;
+    }
     api->ops->each_node(api->owner, collect, &rows);
     if (rows.failed) {
+        buf_free(&page.text);
         call_fail_with(c, ERR_NO_MEMORY, "out of memory");
     } else {
-        call_reply_list(c, rows.array.items, rows.array.count);
+        const struct node_summary *nodes = rows.array.items;
+        if (nodes) {
+            qsort(rows.array.items, rows.array.count, sizeof(*nodes), by_name);
+        }
+        for (size_t i = 0; i < rows.array.count; i++) {
+            http_page_row(&page, nodes[i].name, &nodes[i]);
+        }
+        http_page_end(&page);
     }
     free(rows.array.items);
     return CALL_DONE;

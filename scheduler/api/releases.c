@@ -1,9 +1,11 @@
 /* Endpoints of releases: push, list, rollback, restart. SPDX-License-Identifier: Apache-2.0 */
 #include "handlers.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include <paas/http_page.h>
 #include <paas/str.h>
 
 #include "registry.h"
@@ -31,23 +33,23 @@ enum call_result releases_list(struct call *c) {
     if (!row) {
         return CALL_DONE;
     }
+    struct http_page page;
+    if (http_page_begin(&page, c) < 0) {
+        return CALL_DONE;
+    }
     const struct release_entry *entries = row->releases.items;
-    size_t count = row->releases.count;
-    struct release_summary *list = calloc(count + 1, sizeof(*list));
-    if (!list) {
-        return call_fail_with(c, ERR_NO_MEMORY, "out of memory");
+    for (size_t i = row->releases.count; i-- > 0;) {
+        const struct release_entry *entry = &entries[i];
+        struct release_summary summary = {
+            .release = entry->release, .created_at = entry->created_at, .reason = entry->reason
+        };
+        char key[24];
+        memcpy(summary.image, entry->image, sizeof(summary.image));
+        str_copy(summary.state, sizeof(summary.state), state_of(row, entry));
+        snprintf(key, sizeof(key), "%019lld", (long long)(INT64_MAX - entry->release));
+        http_page_row(&page, key, &summary);
     }
-    for (size_t i = 0; i < count; i++) {
-        const struct release_entry *entry = &entries[count - 1 - i];
-        list[i].release = entry->release;
-        list[i].created_at = entry->created_at;
-        list[i].reason = entry->reason;
-        memcpy(list[i].image, entry->image, sizeof(list[i].image));
-        str_copy(list[i].state, sizeof(list[i].state), state_of(row, entry));
-    }
-    call_reply_list(c, list, count);
-    free(list);
-    return CALL_DONE;
+    return http_page_end(&page);
 }
 
 enum {

@@ -108,6 +108,94 @@ static void what_nobody_waits_for_is_not_done_later(void **state) {
     lab_wait_state(lab, "shop", "stopped");
 }
 
+/* Gets a page; the next one's path is left in `path`, "" when there is none. */
+static char *get_page(struct lab *lab, char path[256]) {
+    char line[300];
+    snprintf(line, sizeof(line), "GET %s", path);
+    char *answer = ask(lab, line, "", "");
+    char *link = strcasestr(answer, "\r\nlink: <");
+    path[0] = '\0';
+    if (link) {
+        assert_int_equal(sscanf(link + 9, "%255[^>]>; rel=\"next\"", path), 1);
+    }
+    return answer;
+}
+
+static void a_list_comes_in_pages(void **state) {
+    struct lab *lab = *state;
+    char image[80], path[256] = "/v1/apps?limit=2&x=y";
+    lab_upload_image(lab, image);
+    static const char *const apps[] = { "a", "a-b", "b", "c", "d" };
+    for (size_t i = 0; i < 5; i++) {
+        lab_push(lab, apps[i], image, "");
+    }
+    char *answer = get_page(lab, path);
+    assert_non_null(strstr(answer, "{\"name\":\"a-b\""));
+    assert_null(strstr(answer, "{\"name\":\"b\""));
+    free(answer);
+    assert_string_equal(path, "/v1/apps?limit=2&x=y&after=a-b");
+    /* Rows that go meanwhile shift no others, nor does the one that the page begins after. */
+    must_hold(ask(lab, "DELETE /v1/apps/a-b", "", ""), "HTTP/1.1 200 ");
+    must_hold(ask(lab, "DELETE /v1/apps/b", "", ""), "HTTP/1.1 200 ");
+    answer = get_page(lab, path);
+    assert_non_null(strstr(answer, "{\"name\":\"c\""));
+    assert_non_null(strstr(answer, "{\"name\":\"d\""));
+    assert_string_equal(path, "");
+    free(answer);
+    static const char *const wrong[] = { "0", "-1", "1001", "x", "" };
+    for (size_t i = 0; i < 5; i++) {
+        char line[64];
+        snprintf(line, sizeof(line), "GET /v1/apps?limit=%s", wrong[i]);
+        must_hold(ask(lab, line, "", ""), "HTTP/1.1 422 ");
+    }
+}
+
+static void releases_come_newest_first(void **state) {
+    struct lab *lab = *state;
+    char image[80], path[256] = "/v1/apps/shop/releases?limit=2";
+    lab_serve(lab, image);
+    for (int i = 0; i < 10; i++) {
+        lab_push(lab, "shop", image, "");
+    }
+    int expected = 11;
+    while (path[0]) {
+        char *answer = get_page(lab, path);
+        for (char *at = answer; (at = strstr(at, "\"release\":")); at++) {
+            assert_int_equal(atoi(at + 10), expected--);
+        }
+        free(answer);
+    }
+    assert_int_equal(expected, 0);
+}
+
+enum { MANY = 2345 /* rows: three pages */ };
+
+/* The command has all of a list as one, in its order. */
+static void the_command_follows_pages(void **state) {
+    struct lab *lab = *state;
+    char image[80], command[4096];
+    lab_serve(lab, image);
+    char *rows = malloc(MANY * 64), *to = rows;
+    for (int i = 1; i <= MANY; i++) {
+        char id[8] = "aaaaaa";
+        for (int rest = i, n = 5; rest > 0; rest /= 20) {
+            id[n--] = (char)('a' + rest % 20);
+        }
+        to += sprintf(to, "%saaaa web.%d shop web 1 healthy\n", id, i);
+    }
+    assert_int_equal(lab_report(lab, true, rows), 204);
+    free(rows);
+    snprintf(command, sizeof(command),
+        "PAAS_API=unix:%s/run/api.sock '%.*s/paas' ps -o json |"
+        " jq -r '[length, .[0].slot, .[999].slot, .[1000].slot, .[-1].slot] | @text'",
+        lab->dir, (int)(strrchr(lab_program, '/') - lab_program), lab_program);
+    FILE *out = popen(command, "r");
+    char line[128] = "";
+    assert_non_null(fgets(line, sizeof(line), out));
+    assert_string_equal(line, "[2345,\"web.1\",\"web.1000\",\"web.1001\",\"web.2345\"]\n");
+    assert_int_equal(pclose(out), 0);
+}
+
 #define TEST(F) cmocka_unit_test_setup_teardown(F, lab_set_up, lab_tear_down)
 
 int main(int argc, char **argv) {
@@ -116,6 +204,9 @@ int main(int argc, char **argv) {
         TEST(a_change_can_insist_on_what_it_was_decided_on),
         TEST(a_push_with_a_key_is_done_once),
         TEST(what_nobody_waits_for_is_not_done_later),
+        TEST(a_list_comes_in_pages),
+        TEST(releases_come_newest_first),
+        TEST(the_command_follows_pages),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
