@@ -143,14 +143,32 @@ static int decode_enum(
         nearest ? "; did you mean \"" : "", nearest ? nearest : "", nearest ? "\"?" : "");
 }
 
+/* A list or an object (`kind`) of at most `max`, which `words` name for people; -1 with *err. */
+static int check_size(json_t *tree, json_type kind, int64_t max, const char *words,
+    const struct place *at, struct err *err) {
+    bool list = kind == JSON_ARRAY;
+    if (json_typeof(tree) != kind) {
+        return fail(at, ERR_BAD_VALUE, err, "%s is expected", words);
+    }
+    size_t count = list ? json_array_size(tree) : json_object_size(tree);
+    if (count > (size_t)max) {
+        return fail(at, ERR_BAD_VALUE, err, "%zu %s are more than %" PRId64, count,
+            list ? "items" : "members", max);
+    }
+    return 0;
+}
+
+/* Room for `count` rows of a type. */
+static int make_rows(
+    const struct json_type *type, size_t count, struct json_array *out, struct err *err) {
+    out->items = calloc(count ? count : 1, type->size);
+    return out->items ? 0 : err_no_memory(err);
+}
+
 static int decode_strings(const struct json_field *f, json_t *tree, struct strings *out,
     const struct place *at, struct err *err) {
-    if (!json_is_array(tree)) {
-        return fail(at, ERR_BAD_VALUE, err, "a list of strings is expected");
-    }
-    if (json_array_size(tree) > (size_t)f->max) {
-        return fail(at, ERR_BAD_VALUE, err, "%zu items are more than %" PRId64,
-            json_array_size(tree), f->max);
+    if (check_size(tree, JSON_ARRAY, f->max, "a list of strings", at, err) < 0) {
+        return -1;
     }
     for (size_t i = 0; i < json_array_size(tree); i++) {
         struct place here = { at, NULL, i };
@@ -167,12 +185,8 @@ static int decode_strings(const struct json_field *f, json_t *tree, struct strin
 
 static int decode_pairs(const struct json_field *f, json_t *tree, struct pairs *out,
     const struct place *at, struct err *err) {
-    if (!json_is_object(tree)) {
-        return fail(at, ERR_BAD_VALUE, err, "an object of strings is expected");
-    }
-    if (json_object_size(tree) > (size_t)f->max) {
-        return fail(at, ERR_BAD_VALUE, err, "%zu members are more than %" PRId64,
-            json_object_size(tree), f->max);
+    if (check_size(tree, JSON_OBJECT, f->max, "an object of strings", at, err) < 0) {
+        return -1;
     }
     const char *key;
     json_t *item;
@@ -191,12 +205,8 @@ static int decode_pairs(const struct json_field *f, json_t *tree, struct pairs *
 
 static int decode_keys(const struct json_field *f, json_t *tree, struct strings *out,
     const struct place *at, struct err *err) {
-    if (!json_is_object(tree)) {
-        return fail(at, ERR_BAD_VALUE, err, "an object is expected");
-    }
-    if (json_object_size(tree) > (size_t)f->max) {
-        return fail(at, ERR_BAD_VALUE, err, "%zu members are more than %" PRId64,
-            json_object_size(tree), f->max);
+    if (check_size(tree, JSON_OBJECT, f->max, "an object", at, err) < 0) {
+        return -1;
     }
     const char *key;
     json_t *item;
@@ -211,15 +221,9 @@ static int decode_keys(const struct json_field *f, json_t *tree, struct strings 
 static int decode_array(const struct json_type *type, int64_t max, json_t *tree,
     struct json_array *out, const struct place *at, struct err *err) {
     size_t count = json_array_size(tree);
-    if (!json_is_array(tree)) {
-        return fail(at, ERR_BAD_VALUE, err, "a list is expected");
-    }
-    if (count > (size_t)max) {
-        return fail(at, ERR_BAD_VALUE, err, "%zu items are more than %" PRId64, count, max);
-    }
-    out->items = calloc(count ? count : 1, type->size);
-    if (!out->items) {
-        return err_no_memory(err);
+    if (check_size(tree, JSON_ARRAY, max, "a list", at, err) < 0 ||
+        make_rows(type, count, out, err) < 0) {
+        return -1;
     }
     out->count = count;
     for (size_t i = 0; i < count; i++) {
@@ -234,16 +238,9 @@ static int decode_array(const struct json_type *type, int64_t max, json_t *tree,
 
 static int decode_named(const struct json_field *f, json_t *tree, struct json_array *out,
     const struct place *at, struct err *err) {
-    if (!json_is_object(tree)) {
-        return fail(at, ERR_BAD_VALUE, err, "an object is expected");
-    }
-    size_t count = json_object_size(tree);
-    if (count > (size_t)f->max) {
-        return fail(at, ERR_BAD_VALUE, err, "%zu members are more than %" PRId64, count, f->max);
-    }
-    out->items = calloc(count ? count : 1, f->type->size);
-    if (!out->items) {
-        return err_no_memory(err);
+    if (check_size(tree, JSON_OBJECT, f->max, "an object", at, err) < 0 ||
+        make_rows(f->type, json_object_size(tree), out, err) < 0) {
+        return -1;
     }
     const struct json_field *name = &f->type->fields[0];
     const char *key;
