@@ -91,6 +91,16 @@ static void expect(int instance, const char *name) {
     free(got);
 }
 
+/* The one instance, which takes one request at once, has that for /NAME, of `client`. Returns its
+ * side. */
+static int busy_with(struct scene *s, const char *name, int *client) {
+    one_instance(s, 1);
+    *client = ask(s, name);
+    int instance = place_accept(&s->web);
+    expect(instance, name);
+    return instance;
+}
+
 static void get_hello(int client) {
     char *answer = get_answer(client);
     assert_holds(answer, "HTTP/1.1 200 ");
@@ -109,10 +119,7 @@ static void get_refused(int client, const char *words) {
 
 static void the_next_request_waits_for_a_place(void **state) {
     struct scene *s = *state;
-    one_instance(s, 1);
-    int first = ask(s, "first");
-    int instance = place_accept(&s->web);
-    expect(instance, "first");
+    int first, instance = busy_with(s, "first", &first);
     int second = ask(s, "second");
     assert_true(place_is_quiet(&s->web, 20) && is_quiet(instance, 20));
     put(instance, OK_HELLO);
@@ -156,9 +163,7 @@ static void workers_share_the_places(void **state) {
 
 static void once_the_queue_stands_the_newest_goes_first_and_the_oldest_is_refused(void **state) {
     struct scene *s = *state;
-    one_instance(s, 1);
-    int quick = ask(s, "quick"), instance = place_accept(&s->web);
-    expect(instance, "quick");
+    int quick, instance = busy_with(s, "quick", &quick);
     put(instance, OK_HELLO);
     get_hello(quick);
     int running = ask(s, "running");
@@ -181,10 +186,7 @@ static void once_the_queue_stands_the_newest_goes_first_and_the_oldest_is_refuse
 
 static void a_full_host_is_named_in_the_answer(void **state) {
     struct scene *s = *state;
-    one_instance(s, 1);
-    int running = ask(s, "running");
-    int instance = place_accept(&s->web);
-    expect(instance, "running");
+    int running, instance = busy_with(s, "running", &running);
     say_ceiling(s, 1, "full");
     rig_sync(&s->rig);
     int waiting = ask(s, "waiting");
@@ -199,10 +201,7 @@ static void addresses_take_turns(void **state) {
     enum { GREEDY = 10 };
     int greedy[GREEDY];
     char name[16];
-    one_instance(s, 1);
-    int running = ask(s, "running");
-    int instance = place_accept(&s->web);
-    expect(instance, "running");
+    int running, instance = busy_with(s, "running", &running);
     for (int i = 0; i < GREEDY; i++) {
         snprintf(name, sizeof name, "greedy-%d", i);
         greedy[i] = ask_from(s, "127.0.0.2", name);
@@ -230,10 +229,7 @@ static void addresses_take_turns(void **state) {
 
 static void one_that_leaves_gives_its_turn_to_the_next(void **state) {
     struct scene *s = *state;
-    one_instance(s, 1);
-    int running = ask(s, "running");
-    int instance = place_accept(&s->web);
-    expect(instance, "running");
+    int running, instance = busy_with(s, "running", &running);
     int leaver = ask(s, "leaver");
     int stayer = ask(s, "stayer");
     msec until = clock_msec() + RIG_DEADLINE;
@@ -251,10 +247,7 @@ static void one_that_leaves_gives_its_turn_to_the_next(void **state) {
 
 static void the_bound_changes_while_requests_wait(void **state) {
     struct scene *s = *state;
-    one_instance(s, 1);
-    int first = ask(s, "first");
-    int a = place_accept(&s->web);
-    expect(a, "first");
+    int first, a = busy_with(s, "first", &first);
     int second = ask(s, "second");
     say_ceiling(s, 2, "ceiling");
     rig_sync(&s->rig);
@@ -277,10 +270,7 @@ static void the_bound_changes_while_requests_wait(void **state) {
 
 static void places_of_an_instance_that_is_gone_are_no_loss(void **state) {
     struct scene *s = *state;
-    one_instance(s, 1);
-    int first = ask(s, "first");
-    int a = place_accept(&s->web);
-    expect(a, "first");
+    int first, a = busy_with(s, "first", &first);
     int second = ask(s, "second");
     rig_say(&s->rig, "{\"type\":\"gone\",\"id\":\"aaaaaaaaaa\"}");
     rig_row(&s->rig, "bbbbbbbbbb", s->web.port, "healthy");
@@ -306,15 +296,13 @@ static void a_flooded_app_leaves_others_alone(void **state) {
     getrlimit(RLIMIT_NOFILE, &files);
     files.rlim_cur = files.rlim_max;
     setrlimit(RLIMIT_NOFILE, &files);
-    one_instance(s, 1);
+    int running, instance = busy_with(s, "running", &running);
     place_open(&other);
     rig_say(&s->rig,
         "{\"type\":\"instance\",\"id\":\"bbbbbbbbbb\",\"app\":\"other\",\"process\":\"web\","
         "\"release\":1,\"address\":\"127.0.0.1\",\"port\":%d,\"state\":\"healthy\"}",
         other.port);
     rig_sync(&s->rig);
-    int running = ask(s, "running"), instance = place_accept(&s->web);
-    expect(instance, "running");
     for (int i = 0; i < FLOOD; i++) {
         flood[i] = rig_dial_from(&s->rig, i % 2 ? "127.0.0.2" : "127.0.0.3");
         put(flood[i], GET_APP);
