@@ -115,8 +115,7 @@ void fleet_set_proxy(struct fleet *f, struct local_proxy *proxy) {
 void fleet_proxy_connected(struct fleet *f) {
     MAP_FOREACH (e, &f->groups) {
         struct group *g = e->value;
-        g->dirty = true; /* load counts from now on: what another proxy had under way is over */
-        g->seen = (struct demand_sample){ .arrived = g->seen.arrived };
+        g->dirty = true; /* load counts from now on */
         group_tell(g, true);
         LIST_FOREACH (item, &g->instances) {
             struct agent_instance *i = LIST_ITEM(item, struct agent_instance, link);

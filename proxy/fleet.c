@@ -15,6 +15,7 @@
 
 enum {
     APP_KEY_TEXT = 2 * NAME_SIZE, /* "app/process" */
+    NOT_TOLD = -1,                /* load: an agent may still count that of a proxy before */
     P99_MS = 2000,                /* answers of at least so long are looked at together */
     P99_MOST_MS = 10000,          /* and of so long when they are few */
     P99_ANSWERS = 100,
@@ -106,7 +107,7 @@ void fleet_begin(struct fleet *f) {
     MAP_FOREACH (e, &f->apps) {
         struct fleet_app *app = e->value;
         app->seen = false;
-        app->told_in_flight = app->told_held = app->told_requests = 0;
+        app->told_in_flight = NOT_TOLD;
     }
 }
 
@@ -137,6 +138,7 @@ static struct fleet_app *app_of(struct fleet *f, const struct local_message *m, 
     if (app) {
         app_key_set(&app->key, m->app, m->process);
         list_init(&app->rows);
+        app->told_in_flight = NOT_TOLD;
         app->gauge = gauge_create(proxy_worker_count(f->proxy));
     }
     if (!app || !app->gauge || map_set(&f->apps, text, app) < 0) {

@@ -157,6 +157,7 @@ void proxy_publish_sync(struct proxy *p, int64_t revision) {
         memmove(p->acks, p->acks + 1, --p->ack_count * sizeof p->acks[0]);
     }
     p->acks[p->ack_count++] = (struct ack){ p->serial, revision };
+    p->told_activity = -1; /* the rows may have an app whose load was not yet told */
     maybe_accept(p, false);
 }
 
