@@ -340,6 +340,18 @@ static void set_tick(struct fleet *f, const struct group *g) {
     }
 }
 
+static void write_records(struct fleet *f) {
+    MAP_FOREACH (e, &f->groups) {
+        struct group *g = e->value;
+        LIST_FOREACH (item, &g->instances) {
+            struct agent_instance *i = LIST_ITEM(item, struct agent_instance, link);
+            if (i->unrecorded) {
+                instance_record(i);
+            }
+        }
+    }
+}
+
 void fleet_on_converge(uv_idle_t *idle) {
     struct fleet *f = idle->data;
     msec now = clock_msec();
@@ -360,6 +372,7 @@ void fleet_on_converge(uv_idle_t *idle) {
         }
     }
     fleet_sync_rows(f);
+    write_records(f);
     limit_pool(f);
     set_back_off(f, now);
 }

@@ -36,7 +36,12 @@ void instance_tell(struct agent_instance *i) {
     i->host->changed(i->host->ctx, i);
 }
 
+void instance_record_later(struct agent_instance *i) {
+    i->unrecorded = true;
+}
+
 void instance_record(struct agent_instance *i) {
+    i->unrecorded = false;
     struct record record = {
         .row = i->row,
         .number = i->number,

@@ -100,6 +100,7 @@ struct agent_instance {
     char why[sizeof(((struct last_exit *)0)->detail)]; /* in words */
     bool acknowledged;                                 /* the scheduler knows that it ended */
     bool learnt;                                       /* its start time was taken into account */
+    bool unrecorded;                                   /* its record is to be written */
 
     pid_t init_pid;
     uint64_t start_time;
@@ -154,6 +155,9 @@ void instance_drained(struct agent_instance *i);
 void instance_suspect(struct agent_instance *i);
 /* Writes its record, so that a next agent knows it as it is. */
 void instance_record(struct agent_instance *i);
+/* Likewise once the proxy was told: nothing waits for the record of who enters the rotation. The
+ * owner does it when `unrecorded`. */
+void instance_record_later(struct agent_instance *i);
 /* Lets go of it without ending it (the agent ends; it is adopted later), or frees one that has
  * ENDED. Memory goes in a later turn of the loop. */
 void instance_release(struct agent_instance *i);

@@ -18,7 +18,7 @@ void instance_enter_rotation(struct agent_instance *i) {
         i->row.ready_ms = clock_msec() - i->decided;
     }
     instance_tell(i);
-    instance_record(i);
+    instance_record_later(i);
 }
 
 int instance_set_frozen(struct agent_instance *i, bool frozen) {
@@ -74,7 +74,7 @@ void instance_thaw(struct agent_instance *i) {
     if (i->health) {
         health_resume(i->health);
     }
-    instance_record(i);
+    instance_record_later(i);
 }
 
 void instance_acknowledged(struct agent_instance *i, int64_t revision) {
@@ -87,7 +87,7 @@ void instance_acknowledged(struct agent_instance *i, int64_t revision) {
         log_info("instance %s app=%s slot=%s healthy ready_ms=%" PRId64, i->row.id, i->row.app,
             i->row.slot, i->row.ready_ms);
         instance_tell(i);
-        instance_record(i);
+        instance_record_later(i);
     } else if (i->phase == PHASE_DRAIN || i->phase == PHASE_FREEZE) {
         /* Out of rotation. Its requests have as long as its end would have. */
         instance_set_timer(i, i->reason == END_HEALTH ? 0 : i->spec->stop.grace);

@@ -201,7 +201,12 @@ int file_remove_tree(int dir, const char *name, struct err *err) {
 }
 
 int file_boot_id(char id[BOOT_ID_SIZE], struct err *err) {
+    static _Thread_local char known[BOOT_ID_SIZE]; /* it stays as long as the process */
     struct buf text;
+    if (known[0]) {
+        memcpy(id, known, BOOT_ID_SIZE);
+        return 0;
+    }
     buf_init(&text, 64);
     int result = file_read_whole(AT_FDCWD, "/proc/sys/kernel/random/boot_id", &text, err);
     if (result == 0 && text.len < BOOT_ID_SIZE - 1) {
@@ -210,6 +215,7 @@ int file_boot_id(char id[BOOT_ID_SIZE], struct err *err) {
     if (result == 0) {
         memcpy(id, text.data, BOOT_ID_SIZE - 1);
         id[BOOT_ID_SIZE - 1] = '\0';
+        memcpy(known, id, BOOT_ID_SIZE);
     }
     buf_free(&text);
     return result;

@@ -12,6 +12,10 @@ enum { LEAST = 4096 /* a block */ };
 
 void reserve_keep(const struct reserve *r) {
     struct stat there;
+    if (fstatat(r->dir, r->path, &there, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(there.st_mode) &&
+        there.st_size >= (off_t)r->bytes) {
+        return;
+    }
     CLEANUP_FD int fd = openat(r->dir, r->path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (fd < 0 || fstat(fd, &there) < 0 || there.st_size >= (off_t)r->bytes) {
         return;

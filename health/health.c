@@ -96,7 +96,7 @@ void health_pause(struct health_monitor *m) {
 void health_resume(struct health_monitor *m) {
     if (m->paused) {
         m->paused = false;
-        uv_timer_start(&m->timer, on_timer, 0, 0);
+        uv_timer_start(&m->timer, on_timer, HEALTH_RESUME_MS, 0);
     }
 }
 

@@ -34,7 +34,7 @@ enum health_verdict health_judge(
 
 struct health_monitor;
 
-enum { HEALTH_WORDS_SIZE = 128 };
+enum { HEALTH_WORDS_SIZE = 128, HEALTH_RESUME_MS = 20 };
 
 struct health_options {
     uv_loop_t *loop;
@@ -56,7 +56,8 @@ struct health_options {
 struct health_monitor *health_start(const struct health_options *options, struct err *err);
 /* A verdict carried over: a monitor of an adopted instance begins as good. */
 void health_assume(struct health_monitor *m, enum health_verdict verdict);
-/* Pauses (no probe, no result) and goes on with a probe at once. */
+/* Pauses (no probe, no result), and goes on with a probe after HEALTH_RESUME_MS: the request that
+ * woke it goes first. */
 void health_pause(struct health_monitor *m);
 void health_resume(struct health_monitor *m);
 /* Probes now rather than at the next interval, if it is not paused or probing. */
