@@ -45,8 +45,8 @@ void fleet_config_arrived(struct fleet *f, const char *digest);
 /* Whether an instance or a grant refers to this configuration. */
 bool fleet_needs_config(const struct fleet *f, const char *digest);
 /* Calls `each` for every configuration whose layers should stay, some more than once: `needed` are
- * those of grants, also of stopped apps, and of instances that live; the others were run before under a process that is
- * still granted, and may be gone back to. */
+ * those of grants, also of stopped apps, and of instances that live; the others were run before
+ * under a process that is still granted, and may be gone back to. */
 void fleet_each_config(
     const struct fleet *f, void (*each)(void *data, const char *digest, bool needed), void *data);
 

@@ -205,6 +205,7 @@ void instance_stop(struct agent_instance *i, enum end_reason reason, const char 
         instance_set_frozen(i, false);
         i->row.state = INSTANCE_DRAINING;
         instance_tell(i);
+        instance_record(i);
         instance_ask_to_end(i);
         return;
     case PHASE_DRAIN:
