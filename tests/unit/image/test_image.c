@@ -24,7 +24,7 @@
 
 #include "tar_maker.h"
 
-enum { LAYERS = 6 };
+enum { LAYERS = 7 };
 
 enum mood { MOOD_GOOD, MOOD_MISSING, MOOD_OTHER_BYTES, MOOD_CUT, MOOD_SILENT };
 
@@ -54,6 +54,8 @@ struct fixture {
     struct call *silent[16];
     size_t silent_count;
     struct strings removed;
+    char cover[DIGEST_HEX_SIZE]; /* asked for last */
+    unsigned covers;             /* times that one was */
 };
 
 /* ---- the registry ---- */
@@ -187,6 +189,17 @@ static int start_remove(void *ctx, const char *hex, struct err *err) {
     return strings_add(&f->removed, hex);
 }
 
+static int start_cover(void *ctx, const char *hex, const char (*names)[DIGEST_HEX_LENGTH],
+    size_t count, struct err *err) {
+    struct fixture *f = ctx;
+    (void)names;
+    (void)err;
+    assert_true(count > 0);
+    str_copy(f->cover, sizeof f->cover, hex);
+    f->covers++;
+    return 0;
+}
+
 /* ---- the fixture ---- */
 
 static int setup(void **state) {
@@ -202,7 +215,7 @@ static int setup(void **state) {
     for (int i = 0; i < LAYERS; i++) {
         char name[32];
         buf_init(&f->tars[i].tar, 16 << 20);
-        snprintf(name, sizeof name, "file-%d", i);
+        snprintf(name, sizeof name, i == 6 ? "no/entry/file-%d" : "file-%d", i);
         tar_add(&f->tars[i].tar, &(struct tar_entry){ .name = name, .type = '0', .data = "data" });
         if (i == 2) {
             tar_add(&f->tars[i].tar, &(struct tar_entry){ .name = ".wh.file-1", .type = '0' });
@@ -228,7 +241,8 @@ static int setup(void **state) {
         .registry = f->socket,
         .ctx = f,
         .unpack = start_unpack,
-        .remove = start_remove };
+        .remove = start_remove,
+        .cover = start_cover };
     assert_int_equal(http_server_create(&so, &f->server, NULL), 0);
     assert_int_equal(http_server_listen_unix(f->server, f->socket, 0600, 0, NULL), 0);
     assert_int_equal(image_store_create(&io, &f->store, NULL), 0);
@@ -549,6 +563,55 @@ static void test_a_layer_that_leaves_can_come_again(void **state) {
     release_free(&wanted);
 }
 
+static void wait_for_cover(struct fixture *f, unsigned covers) {
+    while (f->covers < covers) {
+        uv_run(&f->loop, UV_RUN_ONCE);
+    }
+}
+
+static void test_a_cover_is_made_once_for_all(void **state) {
+    struct fixture *f = *state;
+    struct outcome a, b, c;
+    struct err err = { 0 };
+    char names[16][DIGEST_HEX_LENGTH];
+    pull(f, "06", &a);
+    pull(f, "06", &b);
+    wait_for_cover(f, 1);
+    pull(f, "06", &c);
+    uv_run(&f->loop, UV_RUN_NOWAIT);
+    assert_true(f->covers == 1 && !a.told && !b.told && !c.told);
+    /* It fails: for all who wait, and the next one asks anew. */
+    err_set(&err, ERR_FULL, "no room");
+    image_covered(f->store, f->cover, &err);
+    assert_false(a.told);
+    wait_for(f, &a);
+    wait_for(f, &b);
+    wait_for(f, &c);
+    assert_int_equal(a.err.code, ERR_FULL);
+    pull(f, "06", &a);
+    wait_for_cover(f, 2);
+    assert_int_equal(mkdirat(f->layers_fd, f->cover, 0755), 0);
+    err_clear(&err);
+    image_covered(f->store, f->cover, &err);
+    wait_for(f, &a);
+    assert_int_equal(a.err.code, ERR_OK);
+    assert_int_equal(names_of(f, "06", names), 4);
+    assert_memory_equal(names[3], f->cover, DIGEST_HEX_LENGTH);
+    /* It stays as long as its image does. */
+    struct release_config whole = release(f, "06"), part = release(f, "0");
+    const struct release_config *keep = &whole;
+    assert_int_equal(image_store_collect(f->store, &keep, 1, 0, &err), 0);
+    assert_int_equal(f->removed.count, 0);
+    keep = &part;
+    for (size_t i = 1; i <= 2; i++) { /* the layer, and the cover */
+        assert_int_equal(image_store_collect(f->store, &keep, 1, 0, &err), 0);
+        assert_int_equal(f->removed.count, i);
+        image_removed(f->store, f->removed.items[i - 1], &err);
+    }
+    release_free(&whole);
+    release_free(&part);
+}
+
 int main(void) {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
@@ -561,6 +624,7 @@ int main(void) {
         T(test_configs_that_are_none),
         T(test_collecting),
         T(test_a_layer_that_leaves_can_come_again),
+        T(test_a_cover_is_made_once_for_all),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
