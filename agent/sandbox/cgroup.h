@@ -67,6 +67,8 @@ void cgroup_app_close(struct cgroup_app *app);
 /* What differs between the back ends. */
 struct cgroup_backend {
     const char *name;
+    /* Files of a group's memory, and lines of its memory.stat that count those below it, too. */
+    const char *memory_limit, *memory_usage, *inactive_file, *active_file;
     /* Makes what the leaf `app` (a v2 directory) needs beyond itself and sets the limits. Sets
      * out->join and out->oom. */
     int (*limit)(const struct sandbox_cgroups *c, const char *id, int app,

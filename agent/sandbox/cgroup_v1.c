@@ -140,6 +140,10 @@ static int v1_usage(const struct sandbox_cgroups *c, const char *id, int app,
 
 const struct cgroup_backend cgroup_v1 = {
     .name = "v1",
+    .memory_limit = "memory.limit_in_bytes",
+    .memory_usage = "memory.usage_in_bytes",
+    .inactive_file = "total_inactive_file",
+    .active_file = "total_active_file",
     .limit = v1_limit,
     .join = v1_join,
     .remove = v1_remove,

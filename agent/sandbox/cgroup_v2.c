@@ -85,6 +85,10 @@ static int v2_usage(const struct sandbox_cgroups *c, const char *id, int app,
 
 const struct cgroup_backend cgroup_v2 = {
     .name = "v2",
+    .memory_limit = "memory.max",
+    .memory_usage = "memory.current",
+    .inactive_file = "inactive_file",
+    .active_file = "active_file",
     .limit = v2_limit,
     .join = v2_join,
     .remove = v2_remove,

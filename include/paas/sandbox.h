@@ -196,6 +196,10 @@ struct sandbox_cgroups;
 struct sandbox_cgroups *sandbox_cgroups_open(const char *cgroup, struct err *err);
 void sandbox_cgroups_close(struct sandbox_cgroups *c);
 
+/* Lowers *total and *available, in bytes and positive, to what limits of cgroups leave to all
+ * sandboxes together: of the platform's own, and of those above it, as in a container. */
+void sandbox_memory_room(const struct sandbox_cgroups *c, int64_t *total, int64_t *available);
+
 struct sandbox_usage {
     uint64_t memory_bytes; /* charged now, with files in memory */
     uint64_t memory_peak;  /* highest seen; 0 where the kernel does not say */
