@@ -214,7 +214,6 @@ static void on_adopted(void *data) {
         .client = a->client,
         .api = a->api,
         .node = a->options.node,
-        .cgroups = a->cgroups,
         .fleet = a->fleet,
         .grants = a->grants,
     };

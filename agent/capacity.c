@@ -17,13 +17,14 @@ static int64_t read_line(const char *text, const char *name) {
     return at ? strtoll(at + strlen(name), NULL, 10) * 1024 : 0;
 }
 
-int capacity_read(struct capacity *out, struct err *err) {
+int capacity_read(const struct sandbox_cgroups *cgroups, struct capacity *out, struct err *err) {
     struct buf text;
     buf_init(&text, MEMINFO_MAX);
     int result = file_read_whole(AT_FDCWD, "/proc/meminfo", &text, err);
     if (result == 0) {
         out->memory_total = read_line(buf_str(&text), "MemTotal:");
         out->memory_available = read_line(buf_str(&text), "MemAvailable:");
+        sandbox_memory_room(cgroups, &out->memory_total, &out->memory_available);
         out->cpus = sysconf(_SC_NPROCESSORS_ONLN) * 1000;
     }
     buf_free(&text);

@@ -5,12 +5,14 @@
 #include <stdint.h>
 
 #include <paas/err.h>
+#include <paas/sandbox.h>
 
 struct capacity {
-    int64_t memory_total, memory_available; /* bytes (proc(5), MemAvailable) */
+    int64_t memory_total, memory_available; /* bytes */
     int64_t cpus;                           /* thousandths, of those that are online */
 };
-/* Reads /proc: some ten microseconds. */
-int capacity_read(struct capacity *out, struct err *err);
+/* Reads /proc/meminfo and the limits of the cgroups around (a platform in a container is as large
+ * as the container): a hundred microseconds or less. */
+int capacity_read(const struct sandbox_cgroups *cgroups, struct capacity *out, struct err *err);
 
 #endif

@@ -1,6 +1,7 @@
 /* The agent's own HTTP endpoints. SPDX-License-Identifier: Apache-2.0 */
 #include "endpoints.h"
 
+#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -107,6 +108,34 @@ static void count_one(void *data, struct agent_instance *i) {
     counts[i->row.state]++;
 }
 
+static void write_memory(const struct fleet *f, struct buf *text) {
+    struct fleet_figures m;
+    fleet_tell_memory(f, &m);
+    const struct {
+        const char *name, *help;
+        int64_t value;
+    } gauges[] = {
+        { "memory_total_bytes", "Memory of this host, or of the cgroup around",
+            m.host.memory_total },
+        { "memory_available_bytes", "What is left of it", m.host.memory_available },
+        { "memory_reserve_bytes", "What is kept for the platform itself", m.reserve },
+        { "memory_promised_bytes", "Limits of all instances that live", m.promised },
+        { "memory_used_bytes", "What they use", m.used },
+        { "full", "Whether what should start has no room", m.full },
+    };
+    for (size_t n = 0; n < sizeof gauges / sizeof *gauges; n++) {
+        buf_printf(text,
+            "# HELP paas_agent_%s %s.\n# TYPE paas_agent_%s gauge\npaas_agent_%s %" PRId64 "\n",
+            gauges[n].name, gauges[n].help, gauges[n].name, gauges[n].name, gauges[n].value);
+    }
+    buf_puts(text, "# HELP paas_agent_given_up_total Given up because memory was short.\n"
+                   "# TYPE paas_agent_given_up_total counter\n");
+    for (int stage = 0; stage < SHORTAGE_STAGES; stage++) {
+        buf_printf(text, "paas_agent_given_up_total{what=\"%s\"} %" PRId64 "\n",
+            shortage_stage_names[stage], m.given_up[stage]);
+    }
+}
+
 static enum call_result get_metrics(struct call *c) {
     struct agent_endpoints *e = call_ctx(c);
     size_t counts[INSTANCE_FAILED + 1] = { 0 };
@@ -123,6 +152,7 @@ static enum call_result get_metrics(struct call *c) {
             counts[state]);
     }
     fleet_write_metrics(e->fleet, &text);
+    write_memory(e->fleet, &text);
     return call_reply_buf(c, "text/plain; version=0.0.4", &text);
 }
 

@@ -164,7 +164,8 @@ struct fleet *fleet_create(const struct fleet_options *options, struct err *err)
     uv_timer_init(f->host.loop, &f->back_off);
     uv_timer_init(f->host.loop, &f->tick);
     uv_timer_init(f->host.loop, &f->measure);
-    f->handles = 4;
+    fleet_memory_open(f);
+    f->handles = 5;
     return f;
 }
 
@@ -188,4 +189,5 @@ void fleet_close(struct fleet *f) {
     uv_close((uv_handle_t *)&f->back_off, on_closed);
     uv_close((uv_handle_t *)&f->tick, on_closed);
     uv_close((uv_handle_t *)&f->measure, on_closed);
+    uv_close((uv_handle_t *)&f->memory.timer, on_closed);
 }

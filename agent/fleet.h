@@ -14,9 +14,11 @@
 #include <paas/err.h>
 #include <paas/model.h>
 
+#include "capacity.h"
 #include "configs.h"
 #include "instance.h"
 #include "local_proxy.h"
+#include "shortage.h"
 
 struct fleet;
 
@@ -76,6 +78,16 @@ void fleet_each_untold(struct fleet *f, size_t max,
 void fleet_told(struct fleet *f);
 /* Appends metrics of what load decided, in Prometheus text. */
 void fleet_write_metrics(const struct fleet *f, struct buf *out);
+/* Memory of this host, at the last look. */
+struct fleet_figures {
+    struct capacity host;
+    int64_t reserve;                   /* bytes kept for the platform itself */
+    int64_t promised;                  /* limits of all instances that live */
+    int64_t used;                      /* by them */
+    bool full;                         /* what should start has no room */
+    int64_t given_up[SHORTAGE_STAGES]; /* how many of each, ever */
+};
+void fleet_tell_memory(const struct fleet *f, struct fleet_figures *out);
 /* Marks an ended instance as known to the scheduler. */
 void fleet_acknowledge(struct fleet *f, struct agent_instance *i);
 

@@ -233,10 +233,11 @@ static void converge_group(struct group *g, msec now) {
     const struct release_config *release =
         g->granted && g->grant.ceiling > 0 ? configs_get(g->fleet->options.configs, g->grant.config)
                                            : NULL;
+    const int64_t wanted = fleet_memory_allow(g, wanted_running(g, now));
     struct converge_input in = {
-        .wanted = wanted_running(g, now),
-        .frozen = g->granted ? wanted_frozen(g) : 0,
-        .standby = wanted_standby(g),
+        .wanted = wanted,
+        .frozen = g->granted ? fleet_memory_frozen(g, wanted_frozen(g)) : 0,
+        .standby = fleet_memory_standby(g, wanted, wanted_standby(g)),
         .instances = instances,
         .count = gather(g, now, instances, who),
         .blocked = blocked,
@@ -266,16 +267,18 @@ static void converge_group(struct group *g, msec now) {
     group_tell(g, false);
 }
 
-/* Each instance has a slot of the host's, and so has a sandbox that was made ahead. */
+/* Each instance has a slot of the host's, and so has a sandbox that was made ahead; and there must
+ * be memory for it. */
 static void limit_pool(struct fleet *f) {
-    size_t instances = POOL_SPARE_SLOTS;
+    size_t instances = POOL_SPARE_SLOTS, most = fleet_memory_pool(f);
     MAP_FOREACH (e, &f->groups) {
         const struct group *g = e->value;
         LIST_FOREACH (item, &g->instances) {
             instances += LIST_ITEM(item, struct agent_instance, link)->phase != PHASE_ENDED;
         }
     }
-    pool_limit(f->host.pool, instances < INSTANCES_PER_NODE ? INSTANCES_PER_NODE - instances : 0);
+    size_t slots = instances < INSTANCES_PER_NODE ? INSTANCES_PER_NODE - instances : 0;
+    pool_limit(f->host.pool, slots < most ? slots : most);
 }
 
 /* Forgets a group that nobody grants and of which nothing is left to tell. */
@@ -374,5 +377,6 @@ void fleet_on_converge(uv_idle_t *idle) {
     fleet_sync_rows(f);
     write_records(f);
     limit_pool(f);
+    fleet_memory_review(f);
     set_back_off(f, now);
 }

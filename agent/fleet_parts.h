@@ -1,9 +1,9 @@
 /* What the files of the fleet share; nobody else includes it. SPDX-License-Identifier: Apache-2.0
  *
  * group.c finds and makes groups, fleet_rows.c speaks to the proxy, fleet_converge.c decides on
- * what it and fleet_measures.c saw, fleet_ends.c counts and forgets, adopt.c takes over, fleet.c
- * has the rest. A change marks its group; marked groups are looked at once, later in the same turn
- * of the loop.
+ * what it and fleet_measures.c saw, fleet_memory.c watches the host's memory, fleet_ends.c counts
+ * and forgets, adopt.c takes over, fleet.c has the rest. A change marks its group; marked groups
+ * are looked at once, later in the same turn of the loop.
  */
 #ifndef PAAS_FLEET_PARTS_H
 #define PAAS_FLEET_PARTS_H
@@ -49,6 +49,24 @@ struct group {
     struct history *history;        /* NULL until there was load */
     int64_t told_decision, telling; /* sequences: the scheduler has it, and is being told */
     msec told_at;
+    /* Bytes that are missing for those that its floor promises, and for those that load asks for.
+     */
+    int64_t owed, asked;
+};
+
+struct fleet_memory {
+    uv_timer_t timer;
+    struct capacity host; /* at the last look */
+    msec looked;
+    struct shortage shortage;
+    bool spent;                        /* nothing is left to give up for what lacks */
+    int64_t lacked;                    /* bytes, when that was decided */
+    size_t pool_most;                  /* sandboxes made ahead, while they may not be made again */
+    int64_t promised;                  /* limits of all that live */
+    int64_t used;                      /* by them */
+    msec full_since;                   /* when something had no room for the last time; 0: never */
+    bool full;                         /* as it is told */
+    int64_t given_up[SHORTAGE_STAGES]; /* ever */
 };
 
 struct fleet {
@@ -62,6 +80,7 @@ struct fleet {
     uv_timer_t tick;     /* decisions that are due without news */
     uv_timer_t measure;  /* what groups use */
     int64_t decisions;   /* sequence of the last one */
+    struct fleet_memory memory;
     int handles;
     bool rows_pending; /* rows for the proxy that no sync has sent */
     bool adopting;
@@ -114,6 +133,21 @@ void group_forget_measures(struct group *g);
 int64_t group_scheduled(const struct group *g);
 /* Fills what use asks for. */
 void group_use(const struct group *g, struct demand_sample *sample);
+
+/* --- fleet_memory.c --------------------------------------------------------------------------- */
+
+void fleet_memory_open(struct fleet *f);
+/* How many of `wanted` running ones have room; remembers in the group what has none. */
+int64_t fleet_memory_allow(struct group *g, int64_t wanted);
+/* How many of `frozen` may be kept asleep, and of `standby` beside `wanted` running ones. */
+int64_t fleet_memory_frozen(const struct group *g, int64_t frozen);
+int64_t fleet_memory_standby(struct group *g, int64_t wanted, int64_t standby);
+/* How many sandboxes may be made ahead. */
+size_t fleet_memory_pool(struct fleet *f);
+/* Something of it should start, and there is no room for it, nor will there be. */
+bool group_is_full(const struct group *g);
+/* All groups are converged: looks at once if more lacks than was known. */
+void fleet_memory_review(struct fleet *f);
 
 /* --- fleet_history.c -------------------------------------------------------------------------- */
 

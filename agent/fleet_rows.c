@@ -72,12 +72,14 @@ void group_tell(struct group *g, bool force) {
     memcpy(m.app, g->app, sizeof m.app);
     memcpy(m.process, g->process, sizeof m.process);
     int64_t running = group_serving(g) + m.starting;
-    m.can_grow = running < g->grant.ceiling;
+    bool full = group_is_full(g);
+    m.can_grow = running < g->grant.ceiling && !full;
     /* A slot that waits after a failure starts again by itself: worth waiting for, briefly. */
-    if (running < g->grant.floor) {
+    if (running < g->grant.floor && !full) {
         m.starting += g->grant.floor - running;
     }
-    str_copy(m.reason, sizeof m.reason, m.can_grow ? failing_reason(g) : "ceiling");
+    const char *reason = full ? "full" : m.can_grow ? failing_reason(g) : "ceiling";
+    str_copy(m.reason, sizeof m.reason, reason);
     if (force || !g->speaks || memcmp(&m, &g->told, sizeof m) != 0) {
         g->told = m;
         g->speaks = true;

@@ -61,6 +61,15 @@ void instance_record(struct agent_instance *i) {
     }
 }
 
+void instance_measure(struct agent_instance *i) {
+    struct sandbox_usage usage;
+    if (i->phase >= PHASE_START && i->phase <= PHASE_STOP &&
+        sandbox_usage(i->host->cgroups, i->row.id, &usage, NULL) == 0) {
+        i->row.memory_bytes = (int64_t)usage.memory_bytes;
+        i->row.cpu_seconds = (int64_t)(usage.cpu_usec / 1000);
+    }
+}
+
 /* The time of a phase is over. */
 static void on_timer(uv_timer_t *timer) {
     struct agent_instance *i = timer->data;

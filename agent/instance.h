@@ -153,6 +153,8 @@ void instance_acknowledged(struct agent_instance *i, int64_t revision);
 void instance_drained(struct agent_instance *i);
 /* The proxy had trouble with it: probe it now. */
 void instance_suspect(struct agent_instance *i);
+/* Reads into its row what it uses, if there is a process: three files. */
+void instance_measure(struct agent_instance *i);
 /* Writes its record, so that a next agent knows it as it is. */
 void instance_record(struct agent_instance *i);
 /* Likewise once the proxy was told: nothing waits for the record of who enters the rotation. The

@@ -10,8 +10,6 @@
 #include <paas/rest.h>
 #include <paas/wire.h>
 
-#include "capacity.h"
-
 enum {
     REPORT_BYTES_MAX = 32 << 20,
     DECISIONS_A_REPORT = 100,
@@ -70,15 +68,9 @@ struct rows {
     size_t decisions;
 };
 
-static void read_usage(struct report *r, struct agent_instance *i, size_t position) {
-    struct sandbox_usage usage;
-    if (!r->beat || i->phase < PHASE_START || i->phase > PHASE_STOP || position < r->usage_cursor ||
-        position >= r->usage_cursor + USAGE_A_REPORT) {
-        return;
-    }
-    if (sandbox_usage(r->options.cgroups, i->row.id, &usage, NULL) == 0) {
-        i->row.memory_bytes = (int64_t)usage.memory_bytes;
-        i->row.cpu_seconds = (int64_t)(usage.cpu_usec / 1000);
+static void read_usage(const struct report *r, struct agent_instance *i, size_t position) {
+    if (r->beat && position >= r->usage_cursor && position < r->usage_cursor + USAGE_A_REPORT) {
+        instance_measure(i);
     }
 }
 
@@ -100,7 +92,7 @@ static void write_decision(void *data, const struct scaling_decision *decision) 
 static void write_report(struct report *r, struct buf *out) {
     struct buf text;
     struct rows rows = { .r = r, .text = &text };
-    struct capacity capacity = { 0 };
+    struct fleet_figures figures;
     size_t grant_count;
     const struct grant *grants = grants_rows(r->options.grants, &grant_count);
     struct stream_point point = grants_point(r->options.grants);
@@ -113,7 +105,7 @@ static void write_report(struct report *r, struct buf *out) {
         buf_putc(&text, '\n');
     }
     fleet_each_untold(r->options.fleet, DECISIONS_A_REPORT, write_decision, &rows);
-    capacity_read(&capacity, NULL);
+    fleet_tell_memory(r->options.fleet, &figures);
     struct report_head head = {
         .whole = true,
         .term = point.term,
@@ -123,11 +115,16 @@ static void write_report(struct report *r, struct buf *out) {
         .instances = (int64_t)rows.count,
         .grants = (int64_t)grant_count,
         .decisions = (int64_t)rows.decisions,
-        .memory_total = capacity.memory_total,
-        .memory_available = capacity.memory_available,
-        .cpus = capacity.cpus,
+        .memory_total = figures.host.memory_total,
+        .memory_available = figures.host.memory_available,
+        .memory_promised = figures.promised,
+        .memory_used = figures.used,
+        .given_up = figures.given_up[SHORTAGE_POOL] + figures.given_up[SHORTAGE_KEPT] +
+                    figures.given_up[SHORTAGE_SLEEPERS] + figures.given_up[SHORTAGE_SURPLUS],
+        .cpus = figures.host.cpus,
     };
     snprintf(head.node, sizeof head.node, "%s", r->options.node);
+    snprintf(head.reason, sizeof head.reason, "%s", figures.full ? "full" : "");
     snprintf(head.boot_id, sizeof head.boot_id, "%s", r->boot_id);
     json_encode(&report_head_json, &head, out);
     buf_putc(out, '\n');

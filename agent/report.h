@@ -29,7 +29,6 @@ struct report_options {
     struct http_client *client;
     const char *api; /* the scheduler's Unix socket */
     const char *node;
-    const struct sandbox_cgroups *cgroups;
     struct fleet *fleet;
     struct grants *grants;
 };

@@ -6,6 +6,7 @@
 
 #include "client.h"
 #include "request.h"
+#include "status.h"
 
 const struct column app_columns[] = {
     { "NAME", "name", FORM_PLAIN, 0 },
@@ -62,5 +63,8 @@ int ps_run(struct cli *cli, struct err *err) {
     if (options_flag(&cli->options, "all")) {
         strcat(path, "?all=1");
     }
-    return request_send(cli, path, NULL, NULL, err);
+    if (request_send(cli, path, NULL, NULL, err) < 0) {
+        return -1;
+    }
+    return cli->output == OUTPUT_JSON ? 0 : status_tell_full(cli, err);
 }

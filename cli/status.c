@@ -44,6 +44,11 @@ const struct json_type status_json = { "status", sizeof(struct status),
         F_INT(status, nodes, 0, INT64_MAX, 0, 0, "hosts"),
         F_INT(status, apps, 0, INT64_MAX, 0, 0, "apps"),
         F_INT(status, instances, 0, INT64_MAX, 0, 0, "instances that run"),
+        F_SIZE(status, memory_total, 0, INT64_MAX, 0, 0, "of the hosts"),
+        F_SIZE(status, memory_available, 0, INT64_MAX, 0, 0, "what is left of it"),
+        F_SIZE(status, memory_promised, 0, INT64_MAX, 0, 0, "limits of all instances"),
+        F_SIZE(status, memory_used, 0, INT64_MAX, 0, 0, "by all instances"),
+        F_TEXT(status, full, 0, "host on which something has no room"),
         F_OPEN,
     } };
 
@@ -125,6 +130,16 @@ static const char *plural(int64_t count) {
     return count == 1 ? "" : "s";
 }
 
+static void print_memory(FILE *to, const struct status *s) {
+    char total[STR_AMOUNT_MAX], left[STR_AMOUNT_MAX], used[STR_AMOUNT_MAX], may[STR_AMOUNT_MAX];
+    fprintf(to, "  memory %s of %s left, instances use %s and may use %s\n",
+        str_format_size(s->memory_available, left), str_format_size(s->memory_total, total),
+        str_format_size(s->memory_used, used), str_format_size(s->memory_promised, may));
+    if (s->full[0]) {
+        fprintf(to, "  full   %s has no room for what should start\n", s->full);
+    }
+}
+
 static void print(FILE *to, const struct status *s) {
     const struct {
         const char *name;
@@ -141,6 +156,9 @@ static void print(FILE *to, const struct status *s) {
     fprintf(to, "  api    %s\n  http   http://%s\n  data   %s\n", s->api, s->http, s->data);
     fprintf(to, "  runs   %d app%s, %d instance%s on %d node%s\n", (int)s->apps, plural(s->apps),
         (int)s->instances, plural(s->instances), (int)s->nodes, plural(s->nodes));
+    if (s->memory_total > 0) {
+        print_memory(to, s);
+    }
     fprintf(to, "  parts ");
     for (size_t i = 0; i < sizeof pids / sizeof *pids; i++) {
         if (pids[i].pid) {
@@ -148,6 +166,19 @@ static void print(FILE *to, const struct status *s) {
         }
     }
     fputc('\n', to);
+}
+
+int status_tell_full(struct cli *cli, struct err *err) {
+    struct client *c = cli_client(cli, err);
+    struct status s = { 0 };
+    if (!c || client_get(c, "/v1/status", &status_json, &s, err) < 0) {
+        return -1;
+    }
+    if (s.full[0]) {
+        fprintf(stderr, "%s is full: what should start has no room in its memory\n", s.full);
+    }
+    json_free(&status_json, &s);
+    return 0;
 }
 
 int status_run(struct cli *cli, struct err *err) {

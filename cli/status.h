@@ -33,6 +33,8 @@ struct status {
     struct status_pids pids;
     struct json_array parts; /* struct status_part */
     int64_t nodes, apps, instances;
+    int64_t memory_total, memory_available, memory_promised, memory_used; /* bytes */
+    char full[NAME_SIZE]; /* the node on which something has no room, or "" */
 };
 extern const struct json_type status_json;
 /* As `paas up` prints it: api, http, data and pids alone. */
@@ -43,6 +45,9 @@ extern const struct json_type status_up_json;
 int status_get(struct client *c, struct status *out, struct err *err);
 /* What the supervisor alone knows. */
 void status_local(const struct run_state *state, const char *api, struct status *out);
+
+/* Says on stderr, after a list, if something has no room on a host. */
+int status_tell_full(struct cli *cli, struct err *err);
 
 /* `paas status`. */
 int status_run(struct cli *cli, struct err *err);

@@ -216,6 +216,9 @@ TYPE(report_head, F_TEXT(report_head, node, JF_NAME | JF_REQUIRED, "node"),
     F_INT(report_head, decisions, 0, 100000, 0, JF_OMIT, "lines that follow those"),
     F_SIZE(report_head, memory_total, 0, COUNT_MAX, 0, 0, "of the host"),
     F_SIZE(report_head, memory_available, 0, COUNT_MAX, 0, 0, "of the host"),
+    F_SIZE(report_head, memory_promised, 0, COUNT_MAX, 0, 0, "limits of its instances"),
+    F_SIZE(report_head, memory_used, 0, COUNT_MAX, 0, 0, "by its instances"),
+    F_INT(report_head, given_up, 0, COUNT_MAX, 0, 0, "things, ever, for want of memory"),
     F_MILLI(report_head, cpus, 0, COUNT_MAX, 0, 0, "of the host"),
     F_TEXT(report_head, reason, JF_OMIT, "why it can't grow"));
 

@@ -40,12 +40,19 @@ static void refuse_reason(struct client *c, const char *reason) {
                   .retry_after = 1 });
 }
 
+/* What it lacks where no instance runs and none may start. */
+static const char *useless_reason(const struct app_rows *rows) {
+    if (strcmp(rows->reason, "full") == 0) {
+        return "no instance runs, and the host is full: there is no memory for one";
+    }
+    return rows->reason[0] ? rows->reason : "no instance runs, and none starts";
+}
+
 static void refuse_useless(struct client *c) {
-    const struct app_rows *rows = c->exchange.app->rows;
     if (c->exchange.attempts) {
         exchange_refuse_failed(c);
     } else {
-        refuse_reason(c, rows->reason[0] ? rows->reason : "no instance runs, and none starts");
+        refuse_reason(c, useless_reason(c->exchange.app->rows));
     }
 }
 

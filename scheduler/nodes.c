@@ -394,8 +394,30 @@ static void drop_unlisted(struct scheduler *s, struct node_record *record) {
     }
 }
 
-static void take_head(struct node_record *record, const struct report_head *head) {
+/* A node is full, or has room again. */
+static void tell_of_room(struct scheduler *s, const char *node, const struct report_head *head) {
+    bool full = head->reason[0] != '\0';
+    char message[NAME_SIZE + 160];
+    struct event event = { .message = message };
+    snprintf(message, sizeof(message),
+        "%s %s: %lld MiB of %lld MiB memory are left, its instances use %lld MiB", node,
+        full ? "has no room for what should start" : "has room again",
+        (long long)(head->memory_available >> 20), (long long)(head->memory_total >> 20),
+        (long long)(head->memory_used >> 20));
+    str_copy(event.type, sizeof(event.type), full ? "node-full" : "node-has-room");
+    str_copy(event.code, sizeof(event.code), head->reason);
+    events_add(s, &event);
+}
+
+static void take_head(
+    struct scheduler *s, struct node_record *record, const struct report_head *head) {
     struct node_summary *summary = &record->summary;
+    if ((summary->reason[0] != '\0') != (head->reason[0] != '\0')) {
+        tell_of_room(s, summary->name, head);
+    }
+    summary->memory_promised = head->memory_promised;
+    summary->memory_used = head->memory_used;
+    summary->given_up = head->given_up;
     summary->reported_at = clock_wall_msec();
     summary->memory_total = head->memory_total;
     summary->memory_available = head->memory_available;
@@ -443,7 +465,7 @@ int nodes_take_report(struct scheduler *s, const char *node, struct http_text te
     int rc = record ? parse(&r, &record->lines, node, text.at, text.len, err) : -1;
     if (rc == 0) {
         record->reports++;
-        take_head(record, &r.head);
+        take_head(s, record, &r.head);
     }
     for (int64_t i = 0; rc == 0 && i < r.head.instances; i++) {
         rc = take_row(s, record, &r.instances[i], err);

@@ -74,6 +74,23 @@ static int64_t instances(const struct scheduler *s) {
     return count;
 }
 
+/* Sums up what nodes that live have. */
+static void sum_memory(const struct scheduler *s, struct status_answer *out) {
+    MAP_FOREACH (e, &s->nodes.records) {
+        const struct node_summary *node = &((const struct node_record *)e->value)->summary;
+        if (!core_node_is_live(s->core, e->key)) {
+            continue;
+        }
+        out->memory_total += node->memory_total;
+        out->memory_available += node->memory_available;
+        out->memory_promised += node->memory_promised;
+        out->memory_used += node->memory_used;
+        if (node->reason[0] && !out->full[0]) {
+            str_copy(out->full, sizeof(out->full), node->name);
+        }
+    }
+}
+
 static void op_status(void *owner, struct status_answer *out) {
     struct scheduler *s = owner;
     struct part_status *parts = s->parts;
@@ -96,6 +113,7 @@ static void op_status(void *owner, struct status_answer *out) {
     out->apps = (int64_t)s->intent.apps.count;
     out->instances = instances(s);
     out->term = s->term;
+    sum_memory(s, out);
 }
 
 /* --- metrics ---------------------------------------------------------------------------------- */

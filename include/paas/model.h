@@ -209,6 +209,8 @@ struct report_head {
     int64_t routes_term, routes_revision;   /* that the node's proxy has applied */
     int64_t instances, grants, decisions;   /* lines that follow, in this order */
     int64_t memory_total, memory_available; /* bytes */
+    int64_t memory_promised, memory_used;   /* limits of all instances that live, and their use */
+    int64_t given_up;                       /* things, ever, because memory was short */
     int64_t cpus;                           /* thousandths */
     char reason[64];                        /* why the node can't grow: "full", "" when it can */
 };

@@ -87,7 +87,8 @@ struct node_summary {
     char name[NAME_SIZE];
     char state[16];      /* "live", "lost", "unknown" */
     int64_t reported_at; /* wall clock, ms since 1970; 0: not yet */
-    int64_t memory_total, memory_available, cpus;
+    int64_t memory_total, memory_available, memory_promised, memory_used, cpus;
+    int64_t given_up; /* things, since its agent started, because memory was short */
     int64_t instances;
     int64_t grants_term, grants_revision, routes_term, routes_revision; /* in force there */
     char reason[64];                                                    /* why it can't grow */
@@ -103,6 +104,9 @@ struct status_answer {
     char api[PATH_SIZE], http[URL_SIZE], data[PATH_SIZE], version[32];
     struct json_array parts; /* struct part_status */
     int64_t nodes, apps, instances, term;
+    /* Bytes of all nodes that live: what they have, what is left, limits and use of instances. */
+    int64_t memory_total, memory_available, memory_promised, memory_used;
+    char full[NAME_SIZE]; /* the first node on which something has no room; "" */
 };
 
 /* The ends of a report that are known for good: a node need not report them again. The others it

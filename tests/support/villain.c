@@ -1,10 +1,11 @@
 /* An app that does what apps do wrong, on request. SPDX-License-Identifier: Apache-2.0
  *
- *     villain serve [ADDRESS:PORT] [deaf] [sick]
+ *     villain serve [ADDRESS:PORT] [deaf] [sick] [large] [hungry]
  *
  * answers HTTP requests on PORT (or there): GET / with its slot, and each path below with what it
  * then does. "deaf" ignores SIGTERM; else it says which signal it got, and ends. "sick" answers 500
- * on /healthz.
+ * on /healthz. "large" takes 24 MiB of memory, and looks on each request whether all of it is
+ * as it was. "hungry" takes memory without end, before anything else, once it has slept.
  *
  *     /exit/CODE      ends with the status
  *     /close          closes its listener and lives on
@@ -26,6 +27,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -41,6 +43,7 @@
 #include <sys/sysmacros.h>
 #include <sys/un.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 extern char **environ;
@@ -50,12 +53,17 @@ enum {
     BLOCK = 1 << 16,
     LOG_LINE = 100,
     BACKLOG = 512,
-    FORKS_SETTLE_US = 10000
+    FORKS_SETTLE_US = 10000,
+    LARGE = 24 << 20,
+    TICK_MS = 20,
+    SLEPT_MS = 500, /* between two ticks: it was frozen */
 };
 
 struct villain {
     int listener;
-    bool sick, hangs;
+    bool sick, hangs, hungry;
+    long long ticked; /* monotonic ms */
+    unsigned *large;  /* each with its place */
     const char *slot;
 };
 
@@ -127,6 +135,22 @@ static void write_noise(void) {
     write_all(noise, sizeof noise - 1);
 }
 
+static unsigned *take_large(void) {
+    unsigned *all = malloc(LARGE);
+    for (unsigned i = 0; all && i < LARGE / sizeof *all; i++) {
+        all[i] = i;
+    }
+    return all;
+}
+
+static bool is_whole(const unsigned *large) {
+    unsigned i = 0;
+    while (large && i < LARGE / sizeof *large && large[i] == i) {
+        i++;
+    }
+    return !large || i == LARGE / sizeof *large;
+}
+
 /* ---- What it serves ---- */
 
 static void on_signal(int signal) {
@@ -194,12 +218,31 @@ static void serve_one(struct villain *v, int client) {
     if (sscanf(path, "/slow/%ld", &ms) == 1) {
         usleep((useconds_t)ms * 1000);
     }
-    snprintf(body, sizeof body, "villain from %s\n", v->slot);
+    bool whole = health || is_whole(v->large);
+    snprintf(body, sizeof body, "%s from %s\n", whole ? "villain" : "spoilt", v->slot);
     say(client, health && v->sick ? 500 : 200, health && v->sick ? "sick\n" : body);
     shutdown(client, SHUT_WR);
     close(client);
     if (!health) {
         act(v, path);
+    }
+}
+
+/* Waits for a client, and notices that it slept meanwhile. */
+static int wait_for_client(struct villain *v) {
+    struct pollfd waits = { .fd = v->listener, .events = POLLIN };
+    for (;;) {
+        struct timespec now;
+        int ready = poll(&waits, 1, v->hungry ? TICK_MS : -1);
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        long long ms = now.tv_sec * 1000LL + now.tv_nsec / 1000000;
+        if (v->hungry && v->ticked && ms - v->ticked > SLEPT_MS) {
+            use_memory();
+        }
+        v->ticked = ms;
+        if (ready > 0) {
+            return accept(v->listener, NULL, NULL);
+        }
     }
 }
 
@@ -216,6 +259,10 @@ static _Noreturn void serve(int argc, char **argv) {
             signal(SIGTERM, SIG_IGN);
         } else if (strcmp(argv[i], "sick") == 0) {
             v.sick = true;
+        } else if (strcmp(argv[i], "large") == 0) {
+            v.large = take_large();
+        } else if (strcmp(argv[i], "hungry") == 0) {
+            v.hungry = true;
         } else {
             sscanf(argv[i], "%31[0-9.]:%d", address, &number);
         }
@@ -223,7 +270,7 @@ static _Noreturn void serve(int argc, char **argv) {
     v.listener = listen_at(address, number);
     printf("listening on %s:%d\n", address, number);
     for (;;) {
-        int client = v.hangs || v.listener < 0 ? pause() : accept(v.listener, NULL, NULL);
+        int client = v.hangs || v.listener < 0 ? pause() : wait_for_client(&v);
         if (client >= 0) {
             serve_one(&v, client);
         }
