@@ -61,7 +61,8 @@ static bool is_kept(const struct group *g) {
 
 /* How many of it are promised at this time of day. */
 static int64_t floor_of(const struct group *g) {
-    return larger(g->grant.floor, group_scheduled(g));
+    int64_t scheduled = group_scheduled(g);
+    return larger(g->grant.floor, scheduled < g->grant.ceiling ? scheduled : g->grant.ceiling);
 }
 
 static int64_t limit_of(const struct group *g) {
