@@ -68,6 +68,32 @@ static void replace_namesake(struct fleet *f, struct group *g, const char *confi
     }
 }
 
+/* Demand goes to others, perhaps, and what was learnt of it goes along. */
+static void direct_demand(struct fleet *f) {
+    char key[GROUP_KEY_SIZE];
+    map_free(&f->targets);
+    map_init(&f->targets);
+    MAP_FOREACH (e, &f->groups) {
+        struct group *g = e->value;
+        if (!g->granted || !g->grant.target_of_demand) {
+            continue;
+        }
+        group_target_key(key, g->app, g->process);
+        if (map_set(&f->targets, key, g) < 0) {
+            log_error("%s: its load will not be known: out of memory", g->key);
+        }
+        if (!g->is_target) {
+            group_inherit_load(g);
+        }
+    }
+    MAP_FOREACH (e, &f->groups) {
+        struct group *g = e->value;
+        if (!g->granted) {
+            group_forget_load(g);
+        }
+    }
+}
+
 void fleet_grant(struct fleet *f, const struct grant *rows, size_t count) {
     struct err err;
     MAP_FOREACH (e, &f->groups) {
@@ -99,18 +125,7 @@ void fleet_grant(struct fleet *f, const struct grant *rows, size_t count) {
         g->dirty = true;
         group_set_measures(g, other_rule);
     }
-    MAP_FOREACH (e, &f->groups) {
-        struct group *g = e->value;
-        if (g->granted && g->grant.target_of_demand && !g->is_target) {
-            group_inherit_load(g);
-        }
-    }
-    MAP_FOREACH (e, &f->groups) {
-        struct group *g = e->value;
-        if (!g->granted) {
-            group_forget_load(g);
-        }
-    }
+    direct_demand(f);
     fleet_wake(f);
 }
 
@@ -159,6 +174,7 @@ struct fleet *fleet_create(const struct fleet_options *options, struct err *err)
         return NULL;
     }
     map_init(&f->groups);
+    map_init(&f->targets);
     f->converger.data = f->back_off.data = f->tick.data = f->measure.data = f;
     uv_idle_init(f->host.loop, &f->converger);
     uv_timer_init(f->host.loop, &f->back_off);
@@ -173,6 +189,7 @@ static void on_closed(uv_handle_t *handle) {
     struct fleet *f = handle->data;
     if (--f->handles == 0) {
         map_free(&f->groups);
+        map_free(&f->targets);
         free(f);
     }
 }

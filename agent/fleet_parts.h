@@ -74,7 +74,8 @@ struct fleet {
     struct instance_host host;
     struct turns turns; /* at the spawner */
     struct local_proxy *proxy;
-    struct map groups; /* struct group by key */
+    struct map groups;  /* struct group by key */
+    struct map targets; /* those that demand goes to, by group_target_key() */
     uv_idle_t converger;
     uv_timer_t back_off; /* the next slot that may start again, or sleeper that may not sleep on */
     uv_timer_t tick;     /* decisions that are due without news */
@@ -96,6 +97,8 @@ struct group *group_get(
 void group_free(struct group *g);
 /* What is remembered of slot `number`; NULL for a number that is none, or without memory. */
 struct slot *group_slot(struct group *g, int number);
+/* "app/process". */
+void group_target_key(char key[GROUP_KEY_SIZE], const char *app, const char *process);
 /* Demand goes to this group from now on: what was learnt of the app's load comes along from the
  * one that it went to, if there is one, so that a new release begins where the old one was. */
 void group_inherit_load(struct group *g);

@@ -141,24 +141,23 @@ void fleet_proxy_lost(struct fleet *f) {
 
 /* The load of an app's process: for the group that demand goes to. */
 static void take_demand(struct fleet *f, const struct local_message *m) {
-    MAP_FOREACH (e, &f->groups) {
-        struct group *g = e->value;
-        if (g->granted && g->grant.target_of_demand && strcmp(g->app, m->app) == 0 &&
-            strcmp(g->process, m->process) == 0) {
-            if (group_history(g)) {
-                history_arrived(g->history, clock_wall_msec(), m->requests, m->in_flight + m->held);
-            }
-            g->seen = (struct demand_sample){
-                .in_flight = m->in_flight,
-                .held = m->held,
-                .oldest_held = m->oldest_ms,
-                .arrived = m->requests,
-            };
-            g->p99_ms = m->p99_ms;
-            group_mark(g);
-            return;
-        }
+    char key[GROUP_KEY_SIZE];
+    group_target_key(key, m->app, m->process);
+    struct group *g = map_get(&f->targets, key);
+    if (!g) {
+        return;
     }
+    if (group_history(g)) {
+        history_arrived(g->history, clock_wall_msec(), m->requests, m->in_flight + m->held);
+    }
+    g->seen = (struct demand_sample){
+        .in_flight = m->in_flight,
+        .held = m->held,
+        .oldest_held = m->oldest_ms,
+        .arrived = m->requests,
+    };
+    g->p99_ms = m->p99_ms;
+    group_mark(g);
 }
 
 void fleet_proxy_message(struct fleet *f, const struct local_message *m) {

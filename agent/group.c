@@ -62,6 +62,10 @@ struct slot *group_slot(struct group *g, int number) {
     return &g->slots[number - 1];
 }
 
+void group_target_key(char key[GROUP_KEY_SIZE], const char *app, const char *process) {
+    snprintf(key, GROUP_KEY_SIZE, "%s/%s", app, process);
+}
+
 void group_inherit_load(struct group *g) {
     MAP_FOREACH (e, &g->fleet->groups) {
         struct group *other = e->value;

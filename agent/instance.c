@@ -180,6 +180,13 @@ static int open_process(const struct record *record) {
 }
 
 /* The adopted instance goes on in its recorded state. */
+/* Whether the app sleeps, whatever its record says: one that is woken is in rotation before that is
+ * written down, and may have requests. */
+static bool is_asleep(const struct agent_instance *i) {
+    struct sandbox_usage usage;
+    return sandbox_usage(i->host->cgroups, i->row.id, &usage, NULL) < 0 || usage.frozen;
+}
+
 static void go_on(struct agent_instance *i) {
     struct err err;
     if (instance_watch(i, &err) < 0) {
@@ -188,7 +195,11 @@ static void go_on(struct agent_instance *i) {
         instance_set_timer(i, 0);
         return;
     }
-    /* The agent before may have died between what it wrote and what it did. */
+    /* The agent before may have died between what it did and what it wrote. */
+    if (i->row.state == INSTANCE_FROZEN && !is_asleep(i)) {
+        i->row.state = INSTANCE_HEALTHY;
+        instance_record(i);
+    }
     instance_set_frozen(i, i->row.state == INSTANCE_FROZEN);
     switch ((enum instance_state)i->row.state) {
     case INSTANCE_HEALTHY:
@@ -213,8 +224,7 @@ static void go_on(struct agent_instance *i) {
     case INSTANCE_DRAINING:
     case INSTANCE_STOPPED:
     case INSTANCE_FAILED:
-        instance_set_end(
-            i, i->reason == END_NONE ? END_STOPPED : i->reason, "was on its way out");
+        instance_set_end(i, i->reason == END_NONE ? END_STOPPED : i->reason, "was on its way out");
         instance_leave(i); /* the proxy may not have heard */
         return;
     }
