@@ -110,6 +110,7 @@ void fleet_wake(struct fleet *f);
 /* Instances on their way, and in rotation. */
 int64_t group_starting(const struct group *g);
 int64_t group_serving(const struct group *g);
+struct agent_instance *group_find_id(const struct group *g, const char *id);
 struct agent_instance *fleet_find_id(struct fleet *f, const char *id);
 
 /* --- fleet_rows.c ----------------------------------------------------------------------------- */

@@ -139,11 +139,24 @@ void fleet_proxy_lost(struct fleet *f) {
     fleet_wake(f);
 }
 
-/* The load of an app's process: for the group that demand goes to. */
-static void take_demand(struct fleet *f, const struct local_message *m) {
+/* The group that the demand of an app's process goes to, or NULL. */
+static struct group *target_of(struct fleet *f, const struct local_message *m) {
     char key[GROUP_KEY_SIZE];
     group_target_key(key, m->app, m->process);
-    struct group *g = map_get(&f->targets, key);
+    return map_get(&f->targets, key);
+}
+
+static void take_busy(struct fleet *f, const struct local_message *m) {
+    struct group *g = target_of(f, m);
+    struct agent_instance *i = g ? group_find_id(g, m->id) : NULL;
+    if (i) {
+        i->in_flight = m->in_flight;
+    }
+}
+
+/* The load of an app's process: for the group that demand goes to. */
+static void take_demand(struct fleet *f, const struct local_message *m) {
+    struct group *g = target_of(f, m);
     if (!g) {
         return;
     }
@@ -183,6 +196,9 @@ void fleet_proxy_message(struct fleet *f, const struct local_message *m) {
         return;
     case LOCAL_DEMAND:
         take_demand(f, m);
+        return;
+    case LOCAL_BUSY:
+        take_busy(f, m);
         return;
     case LOCAL_ROUTES:
     case LOCAL_HELLO:

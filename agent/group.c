@@ -119,14 +119,21 @@ int64_t group_serving(const struct group *g) {
     return serving;
 }
 
+struct agent_instance *group_find_id(const struct group *g, const char *id) {
+    LIST_FOREACH (item, &g->instances) {
+        struct agent_instance *i = LIST_ITEM(item, struct agent_instance, link);
+        if (strcmp(i->row.id, id) == 0) {
+            return i;
+        }
+    }
+    return NULL;
+}
+
 struct agent_instance *fleet_find_id(struct fleet *f, const char *id) {
     MAP_FOREACH (e, &f->groups) {
-        struct group *g = e->value;
-        LIST_FOREACH (item, &g->instances) {
-            struct agent_instance *i = LIST_ITEM(item, struct agent_instance, link);
-            if (strcmp(i->row.id, id) == 0) {
-                return i;
-            }
+        struct agent_instance *i = group_find_id(e->value, id);
+        if (i) {
+            return i;
         }
     }
     return NULL;

@@ -20,6 +20,7 @@ enum {
     P99_MOST_MS = 10000,          /* and of so long when they are few */
     P99_ANSWERS = 100,
     P99_FEWEST = 20, /* fewer say nothing */
+    BUSY_MS = 200,   /* who is busy: instances are given up once a second, and not the busiest */
 };
 
 struct fleet_app {
@@ -36,6 +37,8 @@ struct fleet_app {
     int64_t durations[HISTOGRAM_BUCKETS]; /* up to the end of the last time of measuring */
     msec measured;                        /* that moment */
     int64_t p99_ms;                       /* in that time; 0: too few answers */
+    msec busy_told;                       /* when it was last told who is busy */
+    bool busy_due;                        /* that may have changed since */
 };
 
 struct fleet_row {
@@ -44,6 +47,7 @@ struct fleet_row {
     struct list link;   /* app->rows, or fleet->leaving once it is gone */
     uint64_t published; /* mail that carries its present state; 0: not yet published */
     bool drained_told;
+    int64_t told_in_flight;
     bool seen;
 };
 
@@ -276,6 +280,7 @@ int fleet_apply(struct fleet *f, const struct local_message *m, struct err *err)
     case LOCAL_ACK:
     case LOCAL_DRAINED:
     case LOCAL_DEMAND:
+    case LOCAL_BUSY:
     case LOCAL_ROUTES:
     case LOCAL_SUSPECT:
         break;
@@ -399,12 +404,38 @@ static void measure_p99(struct fleet_app *app, const struct gauge_sum *sum, msec
     memcpy(app->durations, sum->durations, sizeof app->durations);
 }
 
-void fleet_demand(struct fleet *f, msec now, fleet_say say, void *data) {
+/* Of instances at which more or less is in flight than was last told. False: not yet. */
+static bool say_busy(struct fleet_app *app, msec now, fleet_say say, void *data) {
+    if (now - app->busy_told < BUSY_MS) {
+        return false;
+    }
+    app->busy_told = now;
+    LIST_FOREACH (item, &app->rows) {
+        struct fleet_row *r = LIST_ITEM(item, struct fleet_row, link);
+        int64_t in_flight = gauge_sum(r->row.gauge).in_flight;
+        if (in_flight == r->told_in_flight) {
+            continue;
+        }
+        struct local_message m = { .type = LOCAL_BUSY, .in_flight = in_flight };
+        r->told_in_flight = in_flight;
+        str_copy(m.app, sizeof m.app, app->key.app);
+        str_copy(m.process, sizeof m.process, app->key.process);
+        str_copy(m.id, sizeof m.id, r->row.id);
+        say(data, &m);
+    }
+    return true;
+}
+
+bool fleet_demand(struct fleet *f, msec now, fleet_say say, void *data) {
+    bool due = false;
     MAP_FOREACH (e, &f->apps) {
         struct fleet_app *app = e->value;
         struct gauge_sum sum = gauge_sum(app->gauge);
-        if (sum.in_flight == app->told_in_flight && sum.held == app->told_held &&
-            sum.requests == app->told_requests) {
+        bool same = sum.in_flight == app->told_in_flight && sum.held == app->told_held &&
+                    sum.requests == app->told_requests;
+        app->busy_due = (app->busy_due || !same) && !say_busy(app, now, say, data);
+        due = due || app->busy_due;
+        if (same) {
             continue;
         }
         app->told_in_flight = sum.in_flight;
@@ -423,6 +454,7 @@ void fleet_demand(struct fleet *f, msec now, fleet_say say, void *data) {
         str_copy(m.process, sizeof m.process, app->key.process);
         say(data, &m);
     }
+    return due;
 }
 
 static void write_by_app(const struct fleet *f, struct buf *out, const char *name, const char *type,

@@ -33,8 +33,9 @@ bool fleet_is_whole(const struct fleet *f);
 typedef void (*fleet_say)(void *data, const struct local_message *m);
 /* Drained instances that were not told yet. */
 void fleet_drained(struct fleet *f, fleet_say say, void *data);
-/* Load of each app that changed since it was told last. */
-void fleet_demand(struct fleet *f, msec now, fleet_say say, void *data);
+/* Load of each app that changed since it was told last, and how busy instances are, a little later.
+ * True: there is more to say then. */
+bool fleet_demand(struct fleet *f, msec now, fleet_say say, void *data);
 
 /* Lines of /metrics by app. */
 void fleet_metrics(const struct fleet *f, struct buf *out);

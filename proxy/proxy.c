@@ -207,8 +207,8 @@ static void say_suspects(struct proxy *p) {
 }
 
 static void say_demand(struct proxy *p) {
-    if (local_agent_is_open(p->agent)) {
-        fleet_demand(p->fleet, (msec)uv_now(p->loop), say, p);
+    if (local_agent_is_open(p->agent) && fleet_demand(p->fleet, (msec)uv_now(p->loop), say, p)) {
+        p->told_activity = -1; /* there is more to tell, whatever happens */
     }
 }
 

@@ -296,7 +296,8 @@ struct exec_output {
     /* proxy to agent */                                                                           \
     X(ACK, "ack")         /* revision: every row up to it is in force in all workers */            \
     X(DRAINED, "drained") /* id: nothing is in flight on it any more */                            \
-    X(DEMAND, "demand")   /* app process in_flight held oldest_ms */                               \
+    X(DEMAND, "demand")   /* app process in_flight held oldest_ms requests p99_ms */               \
+    X(BUSY, "busy")       /* app process id in_flight: at that instance */                         \
     X(ROUTES, "routes")   /* term revision applied */                                              \
     X(SUSPECT, "suspect") /* id: connecting or its first answer failed; probe it now */
 enum local_type {
