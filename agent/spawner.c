@@ -420,6 +420,9 @@ static int spawner_open(struct spawner *s, const struct spawner_options *o, stru
 }
 
 static void spawner_close(struct spawner *s) {
+    LIST_FOREACH_SAFE (item, after, &s->children) {
+        child_drop(LIST_ITEM(item, struct child, link)); /* whoever asked for them is gone */
+    }
     slots_close(&s->slots);
     file_close(&s->store);
     file_close(&s->signals);

@@ -1,5 +1,7 @@
 /* An instance's directory: what is written is read, what is not whole is refused, and ends in
  * words. SPDX-License-Identifier: Apache-2.0 */
+#include <paas/reserve.h>
+
 #include "record.h"
 
 #include <errno.h>
@@ -35,6 +37,7 @@ static int tear_down(void **state) {
     struct scene *scene = *state;
     struct err err;
     assert_int_equal(record_remove(scene->dir, id, &err), 0);
+    unlinkat(scene->dir, RESERVE_NAME, 0);
     close(scene->dir);
     assert_int_equal(rmdir(scene->path), 0);
     free(scene);
