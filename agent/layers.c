@@ -18,6 +18,7 @@ enum {
 };
 
 struct asked {
+    struct list link; /* layers->asked */
     struct layers *layers;
     char layer[SPAWNER_LAYER_SIZE];
     enum spawner_operation operation;
@@ -41,6 +42,7 @@ static void on_answer(
     } else {
         image_unpacked(l->images, asked->layer, err);
     }
+    list_remove(&asked->link);
     free(asked);
 }
 
@@ -57,6 +59,7 @@ static int ask(struct layers *l, const char *hex, struct spawner_request *reques
         free(asked);
         return -1;
     }
+    list_append(&l->asked, &asked->link);
     return 0;
 }
 
@@ -155,12 +158,18 @@ int layers_open(struct layers *l, uv_loop_t *loop, const char *directory, const 
     };
     uv_timer_init(loop, &l->timer);
     l->timer.data = l;
+    list_init(&l->asked);
     return image_store_create(&options, &l->images, err);
 }
 
 void layers_close(struct layers *l) {
     if (l->timer.data) {
         uv_close((uv_handle_t *)&l->timer, NULL);
+        LIST_FOREACH_SAFE (item, after, &l->asked) {
+            struct asked *asked = LIST_ITEM(item, struct asked, link);
+            list_remove(&asked->link);
+            free(asked);
+        }
     }
     if (l->images) {
         image_store_close(l->images, NULL, NULL);

@@ -7,6 +7,7 @@
 #include <uv.h>
 
 #include <paas/image.h>
+#include <paas/list.h>
 
 #include "configs.h"
 #include "fleet.h"
@@ -20,6 +21,7 @@ struct layers {
     struct image_store *images;
     struct configs *configs;
     struct fleet *fleet; /* NULL: nothing is removed yet */
+    struct list asked;   /* of the spawner, not yet answered */
 };
 
 /* Opens the store of images over `directory` and `registry` (image.h) in l->images. */
@@ -27,6 +29,7 @@ int layers_open(struct layers *l, uv_loop_t *loop, const char *directory, const 
     struct err *err);
 /* Grants or instances changed: what nobody wants any more is removed a while later. */
 void layers_due(struct layers *l);
+/* Nothing the spawner still answers reaches it: its link is to be closed in the same turn. */
 void layers_close(struct layers *l);
 
 #endif

@@ -56,7 +56,7 @@ enum {
     FORKS_SETTLE_US = 10000,
     LARGE = 24 << 20,
     TICK_MS = 20,
-    SLEPT_MS = 500, /* between two ticks: it was frozen */
+    SLEPT_MS = 200, /* between two ticks: it was frozen */
 };
 
 struct villain {
