@@ -107,7 +107,7 @@ static struct sockaddr_in take(struct lab *lab, int server, uint8_t message[QUER
     assert_true(readable(lab, lab->servers[server], WAIT_MS));
     assert_int_equal(
         recvfrom(lab->servers[server], message, QUERY_LEN, 0, (void *)&from, &len), QUERY_LEN);
-    assert_memory_equal(message + 2, QUERY + 2, QUERY_LEN - 2);
+    assert_memory_equal(message + 2, &QUERY[2], QUERY_LEN - 2);
     return from;
 }
 
