@@ -75,16 +75,15 @@ extern const char *const demand_reason_words[];
 
 /* What is seen at one moment. */
 struct demand_sample {
-    msec now;                /* monotonic; one that goes back counts as the last one */
-    int64_t in_flight;       /* requests at instances */
-    int64_t held;            /* requests that wait at the proxy */
-    msec oldest_held;        /* age of the one that waits longest */
-    msec oldest_in_flight;   /* age, 0 when not known */
-    int64_t arrived;         /* requests ever, this moment's included */
-    int64_t ready, starting; /* instances */
-    int64_t use;             /* thousandths of instances that use asks for; 0: nothing */
-    enum demand_reason
-        use_reason; /* DEMAND_CPU, _MEMORY, _P99 or _METRIC, whichever asks for most */
+    msec now;                      /* monotonic; one that goes back counts as the last one */
+    int64_t in_flight;             /* requests at instances */
+    int64_t held;                  /* requests that wait at the proxy */
+    msec oldest_held;              /* age of the one that waits longest */
+    msec oldest_in_flight;         /* age, 0 when not known */
+    int64_t arrived;               /* requests ever, this moment's included */
+    int64_t ready, starting;       /* instances */
+    int64_t use;                   /* thousandths of instances that use asks for; 0: nothing */
+    enum demand_reason use_reason; /* which of CPU, MEMORY, P99 and METRIC asks for most */
 };
 
 struct demand_decision {

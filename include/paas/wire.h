@@ -20,16 +20,17 @@ extern const char *const instance_state_names[],
 /* The error that a push ends with when an instance ended for this reason. */
 enum err_code end_reason_error(enum end_reason reason);
 
-/* Checks what a table cannot say: a web process has a command or an image, min <= max, a stop
- * signal is known, no process twice, env names are names (no '=', not empty). Errors: BAD_MANIFEST
- * with the place. */
-/* Likewise of a scale rule that is there (max above 0): min <= max, a schedule that can be read,
- * and for a process that does not listen something that says its load. Errors: BAD_VALUE. */
+/* Checks a scale rule that is there (max above 0): min <= max, a metric's path begins with '/', a
+ * schedule can be read and asks for no more than max, and something says the load of a process that
+ * does not listen, and wakes it from 0. Errors: BAD_VALUE. */
 int scale_rule_check(const struct scale_rule *rule, bool listens, struct err *err);
 /* Whether load decides anything by it. */
 bool scale_rule_measures(const struct scale_rule *rule);
 /* Whether the process is to listen: it has a port, or is the one that routes lead to. */
 bool process_listens(const struct process_spec *spec);
+/* Check what a table cannot say: names are names, a scale rule, a stop signal is known, a health
+ * path begins with '/', lengths of words and of environment; a manifest also that there is a
+ * process and that routes are host names. Errors: BAD_MANIFEST with the place. */
 int process_spec_check(const struct process_spec *spec, struct err *err);
 int manifest_check(const struct manifest *manifest, struct err *err);
 /* The signal's number from "SIGTERM", "TERM" or "15"; -1 when unknown. */
