@@ -5,7 +5,6 @@
 #include "ns.h"
 #include "rlimit.h"
 #include "rootfs.h"
-#include "sync.h"
 
 #include <paas/file.h>
 
@@ -36,7 +35,6 @@ struct run {
     const struct child *in;
     struct rootfs root;
     int fds[FDS_MAX]; /* by number in paas-init; -1: none */
-    int netns;
 };
 
 /* ---- descriptors ---- */
@@ -71,13 +69,9 @@ static int move_aside(int *fd, struct err *err) {
     return 0;
 }
 
-/* Tells the parent and execs paas-init. Returns only on failure. */
-static int exec_init(
-    const struct sandbox_host *host, int sync, char *const argv[], struct err *err) {
+/* Returns only on failure. */
+static int exec_init(const struct sandbox_host *host, char *const argv[], struct err *err) {
     char *const no_environment[] = { NULL };
-    if (sync_ready(sync, err) < 0) {
-        return -1;
-    }
     execveat(host->init_program, "", argv, no_environment, AT_EMPTY_PATH);
     return err_sys(err, errno, "execute");
 }
@@ -142,30 +136,9 @@ static int do_hostname(struct run *run, const struct plan_step *step, struct err
     return 0;
 }
 
-static int do_late(struct run *run, const struct plan_step *step, struct err *err) {
-    (void)step;
-    const struct child *in = run->in;
-    int late[SYNC_FDS_MAX];
-    int count = CHILD_LATE_FIXED + in->n_join + (in->host->network ? 1 : 0);
-    if (sync_receive(in->sync, late, count, err) < 0) {
-        return -1;
-    }
-    int next = 0;
-    for (int number = INIT_FD_EXIT; number < INIT_FD_JOIN; number++) {
-        if (number != INIT_FD_SECCOMP) {
-            run->fds[number] = late[next++];
-        }
-    }
-    for (int i = 0; i < in->n_join; i++) {
-        run->fds[INIT_FD_JOIN + i] = late[next++];
-    }
-    run->netns = in->host->network ? late[next] : -1;
-    return 0;
-}
-
 static int do_network(struct run *run, const struct plan_step *step, struct err *err) {
     (void)step;
-    return setns(run->netns, CLONE_NEWNET) < 0 ? err_sys(err, errno, "setns") : 0;
+    return setns(run->in->netns, CLONE_NEWNET) < 0 ? err_sys(err, errno, "setns") : 0;
 }
 
 static int do_descriptors(struct run *run, const struct plan_step *step, struct err *err) {
@@ -175,8 +148,6 @@ static int do_descriptors(struct run *run, const struct plan_step *step, struct 
         return err_sys(err, errno, "open /dev/null");
     }
     run->fds[0] = run->fds[1] = run->fds[2] = null;
-    run->fds[INIT_FD_START] = run->in->block;
-    run->fds[INIT_FD_SECCOMP] = run->in->host->seccomp_app;
     return place(run->fds, FDS_MAX, err);
 }
 
@@ -199,7 +170,7 @@ static int do_privileges(struct run *run, const struct plan_step *step, struct e
 static int do_exec(struct run *run, const struct plan_step *step, struct err *err) {
     (void)step;
     char *const argv[] = { (char *)"paas-init", NULL };
-    return exec_init(run->in->host, run->in->sync, argv, err);
+    return exec_init(run->in->host, argv, err);
 }
 
 static int (*const steps[STEP_COUNT])(struct run *, const struct plan_step *, struct err *) = {
@@ -210,7 +181,6 @@ static int (*const steps[STEP_COUNT])(struct run *, const struct plan_step *, st
     [STEP_MOUNT] = do_mount,
     [STEP_PIVOT] = do_pivot,
     [STEP_HOSTNAME] = do_hostname,
-    [STEP_LATE] = do_late,
     [STEP_NETWORK] = do_network,
     [STEP_DESCRIPTORS] = do_descriptors,
     [STEP_LIMITS] = do_limits,
@@ -234,40 +204,44 @@ static int run_plan(struct run *run, struct err *err) {
     return err_set(err, ERR_INTERNAL, "the plan has no end");
 }
 
-/* Takes known surroundings, not those of the host process. */
-static void reset_surroundings(void) {
+/* Takes known surroundings, not those of the host process, and dies of a lack of memory before it.
+ */
+static int reset_surroundings(const struct sandbox_host *host, struct err *err) {
     sigset_t none;
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
     umask(022);
+    CLEANUP_FD int fd = openat(host->proc, "self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+    if (fd < 0) {
+        return err_sys(err, errno, "open oom_score_adj");
+    }
+    int score = host->oom_score > RLIMIT_OOM_SCORE ? host->oom_score : RLIMIT_OOM_SCORE;
+    return rlimit_oom_score(fd, score, err);
 }
 
 /* Keeps what is needed last out of the way of place(). */
 static int prepare(struct child *in, struct err *err) {
-    reset_surroundings();
+    if (reset_surroundings(in->host, err) < 0) {
+        return -1;
+    }
     if (chdir("/") < 0) {
         return err_sys(err, errno, "chdir /");
     }
-    return move_aside(&in->sync, err) < 0 ? -1 : move_aside(&in->userns.app, err);
+    return move_aside(&in->userns.app, err);
 }
 
-_Noreturn void child_run(const struct child *child) {
-    struct child in = *child;
-    struct run run = { .in = &in, .netns = -1 };
+void child_run(const void *child, struct err *err) {
+    struct child in = *(const struct child *)child;
+    struct run run = { .in = &in };
     run.root.spec = in.spec;
     run.root.ids = sandbox_ids(in.host->id_base, in.spec->slot);
     run.root.address = in.address;
     run.root.overlay_fds = in.host->features.overlay_fds;
     rootfs_init(&run.root);
-    for (int i = 0; i < FDS_MAX; i++) {
-        run.fds[i] = -1;
+    memcpy(run.fds, in.fds, sizeof run.fds);
+    if (prepare(&in, err) == 0) {
+        run_plan(&run, err);
     }
-    struct err err;
-    if (prepare(&in, &err) == 0) {
-        run_plan(&run, &err);
-    }
-    sync_failed(in.sync, &err);
-    _exit(127);
 }
 
 /* ---- a command beside the app ---- */
@@ -299,22 +273,13 @@ static int place_exec(const struct child_exec *exec, struct err *err) {
     return place(fds, FDS_MAX, err);
 }
 
-static int run_exec(struct child_exec *exec, struct err *err) {
+void child_run_exec(const void *exec, struct err *err) {
     char *const argv[] = { (char *)"paas-init", (char *)"exec", NULL };
-    reset_surroundings();
-    if (move_aside(&exec->sync, err) < 0 || move_aside(&exec->init, err) < 0 ||
-        join_cgroups(exec, err) < 0 || join_namespaces(exec->init, err) < 0 ||
-        place_exec(exec, err) < 0 || rlimit_apply(exec->files_max, err) < 0 ||
-        ns_enter_user(exec->init, err) < 0 || caps_keep(exec_caps, err) < 0) {
-        return -1;
+    struct child_exec in = *(const struct child_exec *)exec;
+    if (reset_surroundings(in.host, err) == 0 && move_aside(&in.init, err) == 0 &&
+        join_cgroups(&in, err) == 0 && join_namespaces(in.init, err) == 0 &&
+        place_exec(&in, err) == 0 && rlimit_apply(in.files_max, err) == 0 &&
+        ns_enter_user(in.init, err) == 0 && caps_keep(exec_caps, err) == 0) {
+        exec_init(in.host, argv, err);
     }
-    return exec_init(exec->host, exec->sync, argv, err);
-}
-
-_Noreturn void child_run_exec(const struct child_exec *exec) {
-    struct child_exec in = *exec;
-    struct err err;
-    run_exec(&in, &err);
-    sync_failed(in.sync, &err);
-    _exit(127);
 }

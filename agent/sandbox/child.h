@@ -7,12 +7,6 @@
 
 #include <paas/init.h>
 
-enum {
-    /* What the parent sends later, in this order: descriptors INIT_FD_EXIT … INIT_FD_PROCS but
-     * INIT_FD_SECCOMP, then the joins, then the network namespace if there is one. */
-    CHILD_LATE_FIXED = INIT_FD_JOIN - INIT_FD_EXIT - 1,
-};
-
 struct child {
     const struct sandbox_host *host;
     const struct sandbox_spec *spec;
@@ -20,13 +14,12 @@ struct child {
     struct idmap_pair userns;
     struct in_addr address;
     int cgroup_ns; /* to enter; -1: one is made */
-    int block;     /* for INIT_FD_START */
-    int n_join;    /* v1 hierarchies to join */
-    int sync;      /* the child's end */
+    int netns;     /* to enter; -1: a new one is there */
+    int fds[INIT_FD_END]; /* by number in paas-init; -1: none. 0, 1 and 2 are /dev/null */
 };
 
-/* Runs the plan; ends in paas-init, or tells the parent why not and exits. */
-_Noreturn void child_run(const struct child *child);
+/* Runs the plan of a struct child and ends in paas-init. Returns with *err when that fails. */
+void child_run(const void *child, struct err *err);
 
 /* A command beside the app: joins the sandbox of the process `init` and ends in paas-init's exec
  * mode. */
@@ -37,8 +30,8 @@ struct child_exec {
     uint32_t files_max; /* its limit of descriptors */
     const int *join;
     int n_join; /* v1 `tasks` to write "0" to */
-    int sync;
 };
-_Noreturn void child_run_exec(const struct child_exec *exec);
+/* The same for a struct child_exec. */
+void child_run_exec(const void *exec, struct err *err);
 
 #endif

@@ -121,11 +121,12 @@ static int open_parts(
     struct sandbox_host *host, const struct sandbox_host_options *o, struct err *err) {
     host->proc = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     host->pid_ns = open("/proc/self/ns/pid", O_RDONLY | O_CLOEXEC);
-    host->oom_score_fd = open("/proc/self/oom_score_adj", O_RDWR | O_CLOEXEC);
-    if (host->proc < 0 || host->pid_ns < 0 || host->oom_score_fd < 0) {
+    CLEANUP_FD int oom_score = open("/proc/self/oom_score_adj", O_RDONLY | O_CLOEXEC);
+    if (host->proc < 0 || host->pid_ns < 0 || oom_score < 0) {
         return err_sys(err, errno, "open /proc");
     }
-    if (rlimit_read_oom_score(host->oom_score_fd, &host->oom_score, err) < 0 ||
+    if (spawn_place_make(&host->place, err) < 0 ||
+        rlimit_read_oom_score(oom_score, &host->oom_score, err) < 0 ||
         rlimit_most_files(err) < 0 || features_probe(host->proc, &host->features, err) < 0 ||
         (host->init_program = load_program(o->init_path, err)) < 0 ||
         (host->seccomp_app = compile_filter(SECCOMP_WITH_LISTENER, err)) < 0 ||
@@ -156,7 +157,7 @@ static void close_parts(struct sandbox_host *host) {
     file_close(&host->seccomp_app);
     file_close(&host->init_program);
     file_close(&host->pid_ns);
-    file_close(&host->oom_score_fd);
+    spawn_place_free(&host->place);
     file_close(&host->proc);
 }
 
@@ -180,8 +181,7 @@ struct sandbox_host *sandbox_host_open(const struct sandbox_host_options *o, str
     host->platform = o->platform;
     host->id_base = o->id_base;
     host->agent_uid = o->agent_uid;
-    host->proc = host->pid_ns = host->oom_score_fd = host->init_program = host->seccomp_app =
-        host->seccomp_exec = -1;
+    host->proc = host->pid_ns = host->init_program = host->seccomp_app = host->seccomp_exec = -1;
     host->cgroups =
         (struct sandbox_cgroups){ .instances = -1, .v1 = { -1, -1, -1 }, .tasks = { -1, -1, -1 } };
     snprintf(host->cgroup, sizeof host->cgroup, "%s", o->cgroup);

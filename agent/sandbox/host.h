@@ -7,6 +7,7 @@
 #include "idmap.h"
 #include "lean.h"
 #include "netns.h"
+#include "spawn.h"
 
 #include <paas/sandbox.h>
 
@@ -23,14 +24,14 @@ struct sandbox_host {
 
     struct features features;
     struct lean lean;
+    struct spawn_place place;
     struct sandbox_cgroups cgroups;
     struct idmap_cache ids;
     struct netns_host net;
     struct netns_made networks[IDMAP_SLOTS]; /* made ahead; fd -1: none */
 
     int proc;         /* /proc of the host */
-    int oom_score_fd; /* own oom_score_adj */
-    int oom_score;    /* what it is but while cloning */
+    int oom_score;    /* own oom_score_adj */
     int pid_ns;       /* own pid namespace, to come back to */
     int init_program; /* sealed copy of paas-init that nobody may read */
     int seccomp_app;  /* sealed programs, see seccomp.h */

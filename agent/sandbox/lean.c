@@ -11,18 +11,6 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define SANITIZED 1
-#endif
-#endif
-#if defined(__SANITIZE_ADDRESS__)
-#define SANITIZED 1
-#endif
-#ifndef SANITIZED
-#define SANITIZED 0
-#endif
-
 enum { MAPS_TEXT_MAX = 1 << 20 /* bytes of /proc/self/maps: some 10,000 mappings */ };
 
 /* Whether the program's calls are all bound: a call bound late would search libraries that are not
@@ -62,7 +50,7 @@ static void add(struct lean *lean, uintptr_t from, uintptr_t to) {
 
 void lean_find(struct lean *lean) {
     lean->count = 0;
-    if (SANITIZED || !is_bound() || getenv("LD_PRELOAD") || getenv("LD_AUDIT")) {
+    if (LEAN_SANITIZED || !is_bound() || getenv("LD_PRELOAD") || getenv("LD_AUDIT")) {
         return;
     }
     struct buf maps;

@@ -13,6 +13,18 @@
 
 #include <stddef.h>
 
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define LEAN_SANITIZED 1
+#endif
+#endif
+#if defined(__SANITIZE_ADDRESS__)
+#define LEAN_SANITIZED 1
+#endif
+#ifndef LEAN_SANITIZED
+#define LEAN_SANITIZED 0
+#endif
+
 enum { LEAN_RANGES_MAX = 512 /* a library has up to five mappings; beyond it we leave the rest */ };
 
 struct lean {

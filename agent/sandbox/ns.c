@@ -9,7 +9,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
 #include <linux/sched.h>
 #include <sched.h>
 #include <signal.h>
@@ -53,7 +52,7 @@ int ns_enter_user(int userns, struct err *err) {
         return err_sys(err, errno, "enter the user namespace");
     }
     /* Groups first: without CAP_SETGID they would silently stay. */
-    if (setgroups(0, NULL) < 0 ||
+    if (syscall(SYS_setgroups, 0, NULL) < 0 ||
         syscall(SYS_setresgid, SANDBOX_INIT_ID, SANDBOX_INIT_ID, SANDBOX_INIT_ID) < 0) {
         return err_sys(err, errno, "drop the groups");
     }

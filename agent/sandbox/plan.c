@@ -93,8 +93,6 @@ void plan_make(const struct sandbox_spec *spec, const struct features *features,
     }
     add(out, STEP_PIVOT);
     add(out, STEP_HOSTNAME);
-    /* The parent has made the network and the app's cgroup meanwhile. */
-    add(out, STEP_LATE);
     if (network) {
         add(out, STEP_NETWORK);
     }

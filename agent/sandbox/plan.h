@@ -18,7 +18,6 @@
     X(ROOT, "put the layers together")                                                             \
     X(MOUNT, "mount")                                                                              \
     X(PIVOT, "change the root")                                                                    \
-    X(LATE, "get the rest from the parent")                                                        \
     X(NETWORK, "enter the network")                                                                \
     X(HOSTNAME, "set the host name")                                                               \
     X(DESCRIPTORS, "arrange the descriptors")                                                      \

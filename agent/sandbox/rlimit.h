@@ -15,9 +15,7 @@ enum {
  * otherwise hold of the kernel's memory. A limit is never raised above the hard one in force. */
 int rlimit_apply(uint32_t files, struct err *err);
 
-/* Writes oom_score_adj through `fd`, the process's own /proc/self/oom_score_adj. A child is born
- * with its parent's, so the host process takes the higher score while it clones: that is two writes
- * instead of a walk through /proc in the child. */
+/* Writes oom_score_adj through `fd`, the process's own /proc/self/oom_score_adj. */
 int rlimit_oom_score(int fd, int score, struct err *err);
 /* The present one. */
 int rlimit_read_oom_score(int fd, int *score, struct err *err);

@@ -3,12 +3,12 @@
 #include "mount.h"
 #include "ns.h"
 
-#include <paas/buf.h>
 #include <paas/file.h>
 
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/fsuid.h>
@@ -19,8 +19,8 @@
 enum {
     INODE_BYTES = 4096,      /* of the writable file system for each file it may hold */
     INODES_MIN = 256,        /* what we put there, and some */
-    TEXT_MAX = 4096,         /* bytes of a file in /etc that we write */
-    MOUNT_OPTIONS_MAX = 4095 /* bytes: the kernel takes one page of them */
+    TEXT_MAX = 4096,         /* bytes of a file in /etc that we write, and of mount options, of which
+                                the kernel takes one page */
 };
 
 void rootfs_init(struct rootfs *r) {
@@ -57,29 +57,49 @@ static int make_directories(const struct rootfs *r, struct err *err) {
     return 0;
 }
 
-static void hostname_text(const struct rootfs *r, struct buf *b) {
-    buf_printf(b, "%s\n", r->spec->hostname);
+/* On the stack of a child that may not allocate; see spawn.h. */
+struct text {
+    char bytes[TEXT_MAX];
+    size_t len;
+};
+
+__attribute__((format(printf, 2, 3))) static void text_printf(
+    struct text *t, const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    int n = vsnprintf(t->bytes + t->len, sizeof t->bytes - t->len, format, args);
+    va_end(args);
+    /* One that does not fit is full: TEXT_MAX bytes are never a whole text. */
+    t->len += n < 0 || (size_t)n >= sizeof t->bytes - t->len ? sizeof t->bytes - t->len : (size_t)n;
 }
 
-static void hosts_text(const struct rootfs *r, struct buf *b) {
+static bool text_is_full(const struct text *t) {
+    return t->len == sizeof t->bytes;
+}
+
+static void hostname_text(const struct rootfs *r, struct text *t) {
+    text_printf(t, "%s\n", r->spec->hostname);
+}
+
+static void hosts_text(const struct rootfs *r, struct text *t) {
     char own[INET_ADDRSTRLEN] = "127.0.1.1";
     if (r->address.s_addr) {
         inet_ntop(AF_INET, &r->address, own, sizeof own);
     }
-    buf_printf(b, "127.0.0.1\tlocalhost\n::1\tlocalhost\n%s\t%s\n", own, r->spec->hostname);
+    text_printf(t, "127.0.0.1\tlocalhost\n::1\tlocalhost\n%s\t%s\n", own, r->spec->hostname);
 }
 
-static void resolvers_text(const struct rootfs *r, struct buf *b) {
+static void resolvers_text(const struct rootfs *r, struct text *t) {
     for (uint32_t i = 0; i < r->spec->n_resolvers; i++) {
         char address[INET_ADDRSTRLEN];
         inet_ntop(AF_INET, &r->spec->resolvers[i], address, sizeof address);
-        buf_printf(b, "nameserver %s\n", address);
+        text_printf(t, "nameserver %s\n", address);
     }
 }
 
 static const struct {
     const char *path;
-    void (*text)(const struct rootfs *r, struct buf *b);
+    void (*text)(const struct rootfs *r, struct text *t);
 } files[] = {
     { "upper/etc/hostname", hostname_text },
     { "upper/etc/hosts", hosts_text },
@@ -87,22 +107,22 @@ static const struct {
 };
 
 static int make_files(const struct rootfs *r, struct err *err) {
-    struct buf text;
-    buf_init(&text, TEXT_MAX);
-    int result = 0;
-    for (size_t i = 0; result == 0 && i < sizeof files / sizeof files[0]; i++) {
-        buf_reset(&text);
+    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
+        struct text text = { .len = 0 };
         files[i].text(r, &text);
+        if (text_is_full(&text)) {
+            return err_set(err, ERR_TOO_LARGE, "%s would be too large", files[i].path);
+        }
         CLEANUP_FD int fd =
             openat(r->writable, files[i].path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
-        if (fd < 0 || text.failed) {
-            result = err_sys(err, errno, "create %s", files[i].path);
-        } else {
-            result = file_write_all(fd, buf_str(&text), text.len, err);
+        if (fd < 0) {
+            return err_sys(err, errno, "create %s", files[i].path);
+        }
+        if (file_write_all(fd, text.bytes, text.len, err) < 0) {
+            return -1;
         }
     }
-    buf_free(&text);
-    return result;
+    return 0;
 }
 
 /* Fills it as the instance's root, which then owns what is made. */
@@ -200,14 +220,14 @@ static int mount_by_fd(struct rootfs *r, struct err *err) {
 }
 
 /* Attaches the layers in the process's own mount namespace and lists their paths in `options`. */
-static int attach_layers(struct rootfs *r, struct buf *options, struct err *err) {
+static int attach_layers(struct rootfs *r, struct text *options, struct err *err) {
     for (int i = 0; i < r->n_layers; i++) {
         char path[sizeof NS_LAYERS + 12];
         snprintf(path, sizeof path, "%s/%d", NS_LAYERS, i);
         if (mount_attach(r->layers[i], AT_FDCWD, path, err) < 0) {
             return -1;
         }
-        buf_printf(options, "%s%s", i ? ":" : "lowerdir=", path);
+        text_printf(options, "%s%s", i ? ":" : "lowerdir=", path);
     }
     return 0;
 }
@@ -215,20 +235,17 @@ static int attach_layers(struct rootfs *r, struct buf *options, struct err *err)
 /* Names the layers by path: older kernels have no other way, and only mount(2) takes so many of
  * them. The paths vanish with the old root; the file system keeps what it opened. */
 static int mount_by_path(struct rootfs *r, struct err *err) {
-    struct buf options;
-    buf_init(&options, MOUNT_OPTIONS_MAX);
-    int result = attach_layers(r, &options, err);
-    buf_puts(&options,
-        ",upperdir=" UPPER ",workdir=" WORK ",redirect_dir=" NO_REDIRECTS ",metacopy=" NO_METACOPY);
-    if (result == 0 && options.failed) {
-        result = err_set(err, ERR_TOO_LARGE, "too many layers");
-    } else if (result == 0 &&
-               mount("overlay", NS_ROOT, "overlay", MS_NOSUID | MS_NODEV, buf_str(&options)) < 0) {
-        result = err_sys(err, errno, "mount overlay");
-    }
-    buf_free(&options);
-    if (result < 0) {
+    struct text options = { .len = 0 };
+    if (attach_layers(r, &options, err) < 0) {
         return -1;
+    }
+    text_printf(&options, "%s",
+        ",upperdir=" UPPER ",workdir=" WORK ",redirect_dir=" NO_REDIRECTS ",metacopy=" NO_METACOPY);
+    if (text_is_full(&options)) {
+        return err_set(err, ERR_TOO_LARGE, "too many layers");
+    }
+    if (mount("overlay", NS_ROOT, "overlay", MS_NOSUID | MS_NODEV, options.bytes) < 0) {
+        return err_sys(err, errno, "mount overlay");
     }
     r->root = open(NS_ROOT, O_PATH | O_DIRECTORY | O_CLOEXEC);
     return r->root < 0 ? err_sys(err, errno, "open the root") : 0;

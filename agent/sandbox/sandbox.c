@@ -1,20 +1,18 @@
 /* Starting, entering and destroying sandboxes. SPDX-License-Identifier: Apache-2.0
  *
- * The story of a start: the parent makes the cgroup that paas-init is born in and clones the child
- * into it, with new pid, mount, uts and ipc namespaces. While the child builds its root, the parent
- * makes what the child needs last: the network namespace, the app's cgroup with its limits, the
- * files of the exit record and the logs. It sends their descriptors in one message. The child
- * enters the network, then the user namespace, gives up what it may not keep, and becomes
- * paas-init; the parent sees their socket end.
+ * The story of a start: the parent makes the cgroups, paas-init's and the app's with its limits, the
+ * network namespace where none is ready, and the files of the exit record and the logs. Then it
+ * clones the child into paas-init's cgroup, with new pid, mount, uts and ipc namespaces. The child
+ * builds its root, enters the network, then the user namespace, gives up what it may not keep, and
+ * becomes paas-init; till then the parent waits (spawn.h).
  *
  * Whatever fails on either side, the parent kills the child and takes away all that was made.
  */
 #include "child.h"
 #include "host.h"
 #include "ns.h"
-#include "rlimit.h"
+#include "spawn.h"
 #include "state.h"
-#include "sync.h"
 
 #include <paas/file.h>
 
@@ -40,24 +38,6 @@ struct in_addr sandbox_address(uint32_t platform, uint32_t slot) {
     return netns_slot_address(platform, slot);
 }
 
-/* Clones a child that dies of a lack of memory before the daemons do. */
-static pid_t clone_as_app(
-    struct sandbox_host *host, uint64_t flags, int cgroup, int *pidfd, struct err *err) {
-    int score = host->oom_score > RLIMIT_OOM_SCORE ? host->oom_score : RLIMIT_OOM_SCORE;
-    if (rlimit_oom_score(host->oom_score_fd, score, err) < 0) {
-        return -1;
-    }
-    struct ns_clone how = { .flags = flags, .cgroup = cgroup, .lean = &host->lean };
-    pid_t pid = ns_clone(&how, pidfd);
-    if (pid == 0) {
-        return 0;
-    }
-    int sys = errno;
-    /* Cannot fail: it only goes back to where it was. */
-    rlimit_oom_score(host->oom_score_fd, host->oom_score, NULL);
-    return pid < 0 ? err_sys(err, sys, "clone") : pid;
-}
-
 /* ---- start ---- */
 
 /* What the parent holds while a start is under way. */
@@ -71,39 +51,9 @@ struct start {
     struct cgroup_birth birth;
     struct cgroup_app app;
     int netns;
-    int sync;
     pid_t pid;
     int pidfd;
 };
-
-/* Clones the child into its cgroup. Afterwards the parent has its end of the socket. */
-static int clone_child(struct start *s, struct err *err) {
-    int ends[2];
-    if (cgroup_make(&s->host->cgroups, s->spec->id, &s->birth, err) < 0 ||
-        sync_open(ends, err) < 0) {
-        return -1;
-    }
-    struct child child = { .host = s->host,
-        .spec = s->spec,
-        .plan = &s->plan,
-        .userns = s->userns,
-        .address = s->host->network ? sandbox_address(s->host->platform, s->spec->slot)
-                                    : (struct in_addr){ 0 },
-        .cgroup_ns = s->birth.namespace,
-        .block = s->fds->block,
-        .n_join = s->host->cgroups.backend == &cgroup_v1 ? CGROUP_V1 : 0,
-        .sync = ends[1] };
-    uint64_t flags = CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC;
-    flags |= s->host->network ? 0 : CLONE_NEWNET;
-    s->pid = clone_as_app(s->host, flags, s->birth.init, &s->pidfd, err);
-    if (s->pid == 0) {
-        close(ends[0]);
-        child_run(&child);
-    }
-    close(ends[1]);
-    s->sync = ends[0];
-    return s->pid < 0 ? -1 : 0;
-}
 
 /* Takes the slot's network namespace, made ahead or now. */
 static int take_network(struct start *s, struct err *err) {
@@ -117,8 +67,10 @@ static int take_network(struct start *s, struct err *err) {
     return 0;
 }
 
-static int make_late(struct start *s, struct err *err) {
-    if (host_ensure_firewall(s->host, err) < 0 || (s->host->network && take_network(s, err) < 0)) {
+/* Makes all that the child is given. */
+static int make_parts(struct start *s, struct err *err) {
+    if (cgroup_make(&s->host->cgroups, s->spec->id, &s->birth, err) < 0 ||
+        host_ensure_firewall(s->host, err) < 0 || (s->host->network && take_network(s, err) < 0)) {
         return -1;
     }
     uint32_t ids = sandbox_ids(s->host->id_base, s->spec->slot);
@@ -133,21 +85,44 @@ static int make_late(struct start *s, struct err *err) {
     return state_make(&s->state, s->fds->dir, s->host->agent_uid, err);
 }
 
-/* In the order that child.h defines. */
-static int send_late(struct start *s, struct err *err) {
-    const int fixed[] = { s->state.fds[STATE_EXIT], s->state.fds[STATE_LOG0],
-        s->state.fds[STATE_LOG1], s->state.fds[STATE_SOCKET], s->app.oom, s->app.kill,
-        s->app.freeze, s->app.dir, s->app.procs };
-    static_assert(sizeof fixed / sizeof fixed[0] == CHILD_LATE_FIXED, "all that init.h names");
-    int fds[SYNC_FDS_MAX], count = CHILD_LATE_FIXED;
-    memcpy(fds, fixed, sizeof fixed);
+/* As init.h numbers them. */
+static void number_fds(const struct start *s, int fds[INIT_FD_END]) {
+    for (int i = 0; i < INIT_FD_END; i++) {
+        fds[i] = -1;
+    }
+    fds[INIT_FD_START] = s->fds->block;
+    fds[INIT_FD_EXIT] = s->state.fds[STATE_EXIT];
+    fds[INIT_FD_LOG0] = s->state.fds[STATE_LOG0];
+    fds[INIT_FD_LOG1] = s->state.fds[STATE_LOG1];
+    fds[INIT_FD_SOCKET] = s->state.fds[STATE_SOCKET];
+    fds[INIT_FD_OOM] = s->app.oom;
+    fds[INIT_FD_KILL] = s->app.kill;
+    fds[INIT_FD_FREEZE] = s->app.freeze;
+    fds[INIT_FD_SECCOMP] = s->host->seccomp_app;
+    fds[INIT_FD_CGROUP] = s->app.dir;
+    fds[INIT_FD_PROCS] = s->app.procs;
     for (int i = 0; i < s->app.n_join; i++) {
-        fds[count++] = s->app.join[i];
+        fds[INIT_FD_JOIN + i] = s->app.join[i];
     }
-    if (s->host->network) {
-        fds[count++] = s->netns;
-    }
-    return sync_send(s->sync, fds, count, err);
+}
+
+static int bear_child(struct start *s, struct err *err) {
+    struct child child = { .host = s->host,
+        .spec = s->spec,
+        .plan = &s->plan,
+        .userns = s->userns,
+        .address = s->host->network ? sandbox_address(s->host->platform, s->spec->slot)
+                                    : (struct in_addr){ 0 },
+        .cgroup_ns = s->birth.namespace,
+        .netns = s->netns };
+    number_fds(s, child.fds);
+    struct spawn how = { .flags = CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC,
+        .cgroup = s->birth.init,
+        .run = child_run,
+        .arg = &child };
+    how.flags |= s->host->network ? 0 : CLONE_NEWNET;
+    s->pid = spawn_child(&s->host->place, &how, &s->pidfd, err);
+    return s->pid < 0 ? -1 : 0;
 }
 
 static int read_start_time(int proc, pid_t pid, uint64_t *out, struct err *err) {
@@ -172,8 +147,7 @@ static int read_start_time(int proc, pid_t pid, uint64_t *out, struct err *err) 
 }
 
 static int run_start(struct start *s, struct sandbox_started *out, struct err *err) {
-    if (clone_child(s, err) < 0 || make_late(s, err) < 0 || send_late(s, err) < 0 ||
-        sync_wait(s->sync, err) < 0) {
+    if (make_parts(s, err) < 0 || bear_child(s, err) < 0) {
         return -1;
     }
     *out = (struct sandbox_started){ .pid = s->pid, .slot = s->spec->slot };
@@ -198,7 +172,6 @@ static void release(struct start *s) {
     cgroup_app_close(&s->app);
     state_close(&s->state);
     file_close(&s->netns);
-    file_close(&s->sync);
     file_close(&s->pidfd);
     idmap_put(&s->host->ids, s->spec->slot);
 }
@@ -210,7 +183,6 @@ int sandbox_start(struct sandbox_host *host, const struct sandbox_spec *spec,
         .fds = fds,
         .birth = { -1, -1 },
         .netns = -1,
-        .sync = -1,
         .pidfd = -1 };
     state_init(&s.state);
     cgroup_app_init(&s.app);
@@ -323,15 +295,13 @@ static int hold_init(struct sandbox_host *host, const char *id, pid_t *pid, stru
 }
 
 /* Clones a process that is born in the app's cgroup and in its pid namespace. */
-static int clone_exec(struct sandbox_host *host, struct child_exec *exec, int cgroup, pid_t *pid,
-    int *pidfd, struct err *err) {
+static int bear_exec(struct sandbox_host *host, const struct child_exec *exec, int cgroup,
+    pid_t *pid, int *pidfd, struct err *err) {
     if (setns(exec->init, CLONE_NEWPID) < 0) {
         return err_sys(err, errno, "enter the pid namespace");
     }
-    *pid = clone_as_app(host, 0, cgroup, pidfd, err);
-    if (*pid == 0) {
-        child_run_exec(exec);
-    }
+    struct spawn how = { .cgroup = cgroup, .run = child_run_exec, .arg = exec };
+    *pid = spawn_child(&host->place, &how, pidfd, err);
     /* One's own pid namespace can always be entered: with another, every start would go astray. */
     if (setns(host->pid_ns, CLONE_NEWPID) < 0) {
         abort();
@@ -343,21 +313,12 @@ static int run_exec(struct sandbox_host *host, const char *id, struct child_exec
     int *pidfd, struct err *err) {
     struct cgroup_app app;
     cgroup_app_init(&app);
-    int ends[2] = { -1, -1 };
-    int result = -1;
-    if (cgroup_join_app(&host->cgroups, id, &app, err) == 0 && sync_open(ends, err) == 0) {
+    int result = cgroup_join_app(&host->cgroups, id, &app, err);
+    if (result == 0) {
         exec->join = app.join;
         exec->n_join = app.n_join;
-        exec->sync = ends[1];
-        result = clone_exec(host, exec, app.dir, pid, pidfd, err);
+        result = bear_exec(host, exec, app.dir, pid, pidfd, err);
     }
-    file_close(&ends[1]);
-    if (result == 0 && sync_wait(ends[0], err) < 0) {
-        ns_kill_and_reap(*pidfd);
-        file_close(pidfd);
-        result = -1;
-    }
-    file_close(&ends[0]);
     cgroup_app_close(&app);
     return result;
 }

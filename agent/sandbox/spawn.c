@@ -1,0 +1,156 @@
+/* A child's way to its program. SPDX-License-Identifier: Apache-2.0 */
+#include "spawn.h"
+
+#include "lean.h"
+#include "ns.h"
+
+#include <errno.h>
+#include <linux/sched.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+enum {
+    SPAWN_STACK = 128 << 10, /* bytes: a layer's path and a page of mount options, many times over */
+    SPAWN_GUARD = 64 << 10,  /* a page, whatever its size */
+    FAILED_STATUS = 127,
+};
+
+struct spawn_news {
+    bool failed;
+    struct err err; /* why */
+};
+
+int spawn_place_make(struct spawn_place *place, struct err *err) {
+    place->stack = mmap(NULL, SPAWN_GUARD + SPAWN_STACK, PROT_READ | PROT_WRITE,
+        MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
+    place->news = mmap(NULL, sizeof *place->news, PROT_READ | PROT_WRITE,
+        MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (place->stack == MAP_FAILED || place->news == MAP_FAILED ||
+        mprotect(place->stack, SPAWN_GUARD, PROT_NONE) < 0) {
+        err_sys(err, errno, "map a stack for children");
+        spawn_place_free(place);
+        return -1;
+    }
+    return 0;
+}
+
+void spawn_place_free(struct spawn_place *place) {
+    if (place->stack && place->stack != MAP_FAILED) {
+        munmap(place->stack, SPAWN_GUARD + SPAWN_STACK);
+    }
+    if (place->news && place->news != MAP_FAILED) {
+        munmap(place->news, sizeof *place->news);
+    }
+    *place = (struct spawn_place){ 0 };
+}
+
+/* ---- in the child ---- */
+
+struct birth {
+    const struct spawn *how;
+    struct spawn_news *news;
+};
+
+_Noreturn static void live(const struct birth *birth) {
+    birth->how->run(birth->how->arg, &birth->news->err);
+    birth->news->failed = true;
+    _exit(FAILED_STATUS);
+}
+
+/* ---- in the parent ---- */
+
+/* clone3(2), whose child calls live(birth) on the stack that `args` names. A call of the C library
+ * would return in the child, too, where its return address no longer is. Returns the child or
+ * -errno. */
+#if !LEAN_SANITIZED && defined(__x86_64__)
+#define SHARES_MEMORY 1
+static long clone_to_live(struct clone_args *args, const struct birth *birth) {
+    register void (*entry)(const struct birth *) __asm__("r12") = live;
+    register const struct birth *argument __asm__("r13") = birth;
+    long result = SYS_clone3;
+    __asm__ volatile("syscall\n\t"
+                     "test %%rax, %%rax\n\t"
+                     "jnz 1f\n\t"
+                     "xor %%ebp, %%ebp\n\t" /* the end of the chain of frames */
+                     "mov %%r13, %%rdi\n\t"
+                     "call *%%r12\n\t"
+                     "1:"
+                     : "+a"(result)
+                     : "D"(args), "S"(sizeof *args), "r"(entry), "r"(argument)
+                     : "rcx", "r11", "memory");
+    return result;
+}
+#elif !LEAN_SANITIZED && defined(__aarch64__)
+#define SHARES_MEMORY 1
+static long clone_to_live(struct clone_args *args, const struct birth *birth) {
+    register long x0 __asm__("x0") = (long)args;
+    register long x1 __asm__("x1") = sizeof *args;
+    register long x8 __asm__("x8") = SYS_clone3;
+    register void (*entry)(const struct birth *) __asm__("x20") = live;
+    register const struct birth *argument __asm__("x21") = birth;
+    __asm__ volatile("svc #0\n\t"
+                     "cbnz x0, 1f\n\t"
+                     "mov x29, xzr\n\t"
+                     "mov x0, x21\n\t"
+                     "blr x20\n\t"
+                     "1:"
+                     : "+r"(x0)
+                     : "r"(x1), "r"(x8), "r"(entry), "r"(argument)
+                     : "memory");
+    return x0;
+}
+#else
+#define SHARES_MEMORY 0
+static long clone_to_live(struct clone_args *args, const struct birth *birth) {
+    long pid = syscall(SYS_clone3, args, sizeof *args);
+    if (pid == 0) {
+        live(birth);
+    }
+    return pid < 0 ? -errno : pid;
+}
+#endif
+
+static bool has_ended(int pidfd) {
+    return poll(&(struct pollfd){ .fd = pidfd, .events = POLLIN }, 1, 0) == 1;
+}
+
+/* 0 when the child runs its program. */
+static int judge(const struct spawn_news *news, int pidfd, struct err *err) {
+    if (news->failed) {
+        return err ? (*err = news->err, -1) : -1;
+    }
+    return has_ended(pidfd) ? err_set(err, ERR_INTERNAL, "the child died on its way") : 0;
+}
+
+pid_t spawn_child(
+    const struct spawn_place *place, const struct spawn *how, int *pidfd, struct err *err) {
+    struct birth birth = { how, place->news };
+    struct clone_args args = {
+        .flags =
+            how->flags | CLONE_PIDFD | CLONE_INTO_CGROUP | CLONE_CLEAR_SIGHAND | CLONE_VFORK,
+        .pidfd = (uint64_t)(uintptr_t)pidfd,
+        .exit_signal = SIGCHLD,
+        .cgroup = (uint64_t)how->cgroup,
+    };
+    if (SHARES_MEMORY) {
+        args.flags |= CLONE_VM;
+        args.stack = (uint64_t)(uintptr_t)(place->stack + SPAWN_GUARD);
+        args.stack_size = SPAWN_STACK;
+    }
+    place->news->failed = false;
+    long pid = clone_to_live(&args, &birth);
+    if (pid < 0) {
+        return err_sys(err, (int)-pid, "clone");
+    }
+    if (judge(place->news, *pidfd, err) < 0) {
+        ns_kill_and_reap(*pidfd);
+        close(*pidfd);
+        *pidfd = -1;
+        return -1;
+    }
+    return (pid_t)pid;
+}
