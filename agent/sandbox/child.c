@@ -69,13 +69,6 @@ static int move_aside(int *fd, struct err *err) {
     return 0;
 }
 
-/* Returns only on failure. */
-static int exec_init(const struct sandbox_host *host, char *const argv[], struct err *err) {
-    char *const no_environment[] = { NULL };
-    execveat(host->init_program, "", argv, no_environment, AT_EMPTY_PATH);
-    return err_sys(err, errno, "execute");
-}
-
 /* ---- steps ---- */
 
 static int do_cgroups(struct run *run, const struct plan_step *step, struct err *err) {
@@ -167,12 +160,6 @@ static int do_privileges(struct run *run, const struct plan_step *step, struct e
     return caps_keep(init_caps, err);
 }
 
-static int do_exec(struct run *run, const struct plan_step *step, struct err *err) {
-    (void)step;
-    char *const argv[] = { (char *)"paas-init", NULL };
-    return exec_init(run->in->host, argv, err);
-}
-
 static int (*const steps[STEP_COUNT])(struct run *, const struct plan_step *, struct err *) = {
     [STEP_CGROUPS] = do_cgroups,
     [STEP_WRITABLE] = do_writable,
@@ -186,7 +173,6 @@ static int (*const steps[STEP_COUNT])(struct run *, const struct plan_step *, st
     [STEP_LIMITS] = do_limits,
     [STEP_USER] = do_user,
     [STEP_PRIVILEGES] = do_privileges,
-    [STEP_EXEC] = do_exec,
 };
 
 /* ---- running ---- */
@@ -201,7 +187,7 @@ static int run_plan(struct run *run, struct err *err) {
             return err_wrap(err, "%s", what);
         }
     }
-    return err_set(err, ERR_INTERNAL, "the plan has no end");
+    return 0;
 }
 
 /* Takes known surroundings, not those of the host process, and dies of a lack of memory before it.
@@ -230,7 +216,7 @@ static int prepare(struct child *in, struct err *err) {
     return move_aside(&in->userns.app, err);
 }
 
-void child_run(const void *child, struct err *err) {
+int child_prepare(const void *child, struct err *err) {
     struct child in = *(const struct child *)child;
     struct run run = { .in = &in };
     run.root.spec = in.spec;
@@ -239,9 +225,7 @@ void child_run(const void *child, struct err *err) {
     run.root.overlay_fds = in.host->features.overlay_fds;
     rootfs_init(&run.root);
     memcpy(run.fds, in.fds, sizeof run.fds);
-    if (prepare(&in, err) == 0) {
-        run_plan(&run, err);
-    }
+    return prepare(&in, err) < 0 ? -1 : run_plan(&run, err);
 }
 
 /* ---- a command beside the app ---- */
@@ -273,13 +257,13 @@ static int place_exec(const struct child_exec *exec, struct err *err) {
     return place(fds, FDS_MAX, err);
 }
 
-void child_run_exec(const void *exec, struct err *err) {
-    char *const argv[] = { (char *)"paas-init", (char *)"exec", NULL };
+int child_prepare_exec(const void *exec, struct err *err) {
     struct child_exec in = *(const struct child_exec *)exec;
-    if (reset_surroundings(in.host, err) == 0 && move_aside(&in.init, err) == 0 &&
-        join_cgroups(&in, err) == 0 && join_namespaces(in.init, err) == 0 &&
-        place_exec(&in, err) == 0 && rlimit_apply(in.files_max, err) == 0 &&
-        ns_enter_user(in.init, err) == 0 && caps_keep(exec_caps, err) == 0) {
-        exec_init(in.host, argv, err);
+    if (reset_surroundings(in.host, err) < 0 || move_aside(&in.init, err) < 0 ||
+        join_cgroups(&in, err) < 0 || join_namespaces(in.init, err) < 0 ||
+        place_exec(&in, err) < 0 || rlimit_apply(in.files_max, err) < 0 ||
+        ns_enter_user(in.init, err) < 0) {
+        return -1;
     }
+    return caps_keep(exec_caps, err);
 }

@@ -13,16 +13,15 @@ struct child {
     const struct plan *plan;
     struct idmap_pair userns;
     struct in_addr address;
-    int cgroup_ns; /* to enter; -1: one is made */
-    int netns;     /* to enter; -1: a new one is there */
+    int cgroup_ns;        /* to enter; -1: one is made */
+    int netns;            /* to enter; -1: a new one is there */
     int fds[INIT_FD_END]; /* by number in paas-init; -1: none. 0, 1 and 2 are /dev/null */
 };
 
-/* Runs the plan of a struct child and ends in paas-init. Returns with *err when that fails. */
-void child_run(const void *child, struct err *err);
+/* Runs the plan of a struct child, up to the program. For spawn_child(). */
+int child_prepare(const void *child, struct err *err);
 
-/* A command beside the app: joins the sandbox of the process `init` and ends in paas-init's exec
- * mode. */
+/* A command beside the app: joins the sandbox of the process `init`. */
 struct child_exec {
     const struct sandbox_host *host;
     const struct sandbox_exec_fds *fds;
@@ -32,6 +31,6 @@ struct child_exec {
     int n_join; /* v1 `tasks` to write "0" to */
 };
 /* The same for a struct child_exec. */
-void child_run_exec(const void *exec, struct err *err);
+int child_prepare_exec(const void *exec, struct err *err);
 
 #endif

@@ -126,8 +126,8 @@ static int open_parts(
         return err_sys(err, errno, "open /proc");
     }
     if (spawn_place_make(&host->place, err) < 0 ||
-        rlimit_read_oom_score(oom_score, &host->oom_score, err) < 0 ||
-        rlimit_most_files(err) < 0 || features_probe(host->proc, &host->features, err) < 0 ||
+        rlimit_read_oom_score(oom_score, &host->oom_score, err) < 0 || rlimit_most_files(err) < 0 ||
+        features_probe(host->proc, &host->features, err) < 0 ||
         (host->init_program = load_program(o->init_path, err)) < 0 ||
         (host->seccomp_app = compile_filter(SECCOMP_WITH_LISTENER, err)) < 0 ||
         (host->seccomp_exec = compile_filter(SECCOMP_WITHOUT_LISTENER, err)) < 0 ||

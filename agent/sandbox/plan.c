@@ -102,7 +102,6 @@ void plan_make(const struct sandbox_spec *spec, const struct features *features,
      * owns none of them. */
     add(out, STEP_USER);
     add(out, STEP_PRIVILEGES);
-    add(out, STEP_EXEC);
 }
 
 void plan_describe(const struct plan_step *step, char *text, size_t size) {

@@ -23,8 +23,7 @@
     X(DESCRIPTORS, "arrange the descriptors")                                                      \
     X(LIMITS, "set the resource limits")                                                           \
     X(USER, "enter the user namespace")                                                            \
-    X(PRIVILEGES, "give up privileges")                                                            \
-    X(EXEC, "run paas-init")
+    X(PRIVILEGES, "give up privileges")
 
 enum plan_kind {
 #define X(id, words) STEP_##id,

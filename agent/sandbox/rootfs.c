@@ -17,10 +17,10 @@
 #include <unistd.h>
 
 enum {
-    INODE_BYTES = 4096,      /* of the writable file system for each file it may hold */
-    INODES_MIN = 256,        /* what we put there, and some */
-    TEXT_MAX = 4096,         /* bytes of a file in /etc that we write, and of mount options, of which
-                                the kernel takes one page */
+    INODE_BYTES = 4096, /* of the writable file system for each file it may hold */
+    INODES_MIN = 256,   /* what we put there, and some */
+    TEXT_MAX = 4096,    /* bytes of a file in /etc that we write, and of mount options, of which
+                           the kernel takes one page */
 };
 
 void rootfs_init(struct rootfs *r) {

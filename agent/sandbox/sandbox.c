@@ -1,7 +1,7 @@
 /* Starting, entering and destroying sandboxes. SPDX-License-Identifier: Apache-2.0
  *
- * The story of a start: the parent makes the cgroups, paas-init's and the app's with its limits, the
- * network namespace where none is ready, and the files of the exit record and the logs. Then it
+ * The story of a start: the parent makes the cgroups, paas-init's and the app's with its limits,
+ * the network namespace where none is ready, and the files of the exit record and the logs. Then it
  * clones the child into paas-init's cgroup, with new pid, mount, uts and ipc namespaces. The child
  * builds its root, enters the network, then the user namespace, gives up what it may not keep, and
  * becomes paas-init; till then the parent waits (spawn.h).
@@ -116,10 +116,13 @@ static int bear_child(struct start *s, struct err *err) {
         .cgroup_ns = s->birth.namespace,
         .netns = s->netns };
     number_fds(s, child.fds);
+    char *const argv[] = { (char *)"paas-init", NULL };
     struct spawn how = { .flags = CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC,
         .cgroup = s->birth.init,
-        .run = child_run,
-        .arg = &child };
+        .prepare = child_prepare,
+        .arg = &child,
+        .program = s->host->init_program,
+        .argv = argv };
     how.flags |= s->host->network ? 0 : CLONE_NEWNET;
     s->pid = spawn_child(&s->host->place, &how, &s->pidfd, err);
     return s->pid < 0 ? -1 : 0;
@@ -178,12 +181,9 @@ static void release(struct start *s) {
 
 int sandbox_start(struct sandbox_host *host, const struct sandbox_spec *spec,
     const struct sandbox_fds *fds, struct sandbox_started *out, struct err *err) {
-    struct start s = { .host = host,
-        .spec = spec,
-        .fds = fds,
-        .birth = { -1, -1 },
-        .netns = -1,
-        .pidfd = -1 };
+    struct start s = {
+        .host = host, .spec = spec, .fds = fds, .birth = { -1, -1 }, .netns = -1, .pidfd = -1
+    };
     state_init(&s.state);
     cgroup_app_init(&s.app);
     if (sandbox_spec_check(spec, err) < 0) {
@@ -300,7 +300,13 @@ static int bear_exec(struct sandbox_host *host, const struct child_exec *exec, i
     if (setns(exec->init, CLONE_NEWPID) < 0) {
         return err_sys(err, errno, "enter the pid namespace");
     }
-    struct spawn how = { .cgroup = cgroup, .run = child_run_exec, .arg = exec };
+    char *const argv[] = { (char *)"paas-init", (char *)"exec", NULL };
+    struct spawn how = { .cgroup = cgroup,
+        .copies = true,
+        .prepare = child_prepare_exec,
+        .arg = exec,
+        .program = host->init_program,
+        .argv = argv };
     *pid = spawn_child(&host->place, &how, pidfd, err);
     /* One's own pid namespace can always be entered: with another, every start would go astray. */
     if (setns(host->pid_ns, CLONE_NEWPID) < 0) {

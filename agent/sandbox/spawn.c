@@ -5,30 +5,32 @@
 #include "ns.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/sched.h>
-#include <poll.h>
 #include <signal.h>
-#include <stdbool.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 enum {
-    SPAWN_STACK = 128 << 10, /* bytes: a layer's path and a page of mount options, many times over */
-    SPAWN_GUARD = 64 << 10,  /* a page, whatever its size */
+    SPAWN_STACK =
+        128 << 10,          /* bytes: a layer's path and a page of mount options, many times over */
+    SPAWN_GUARD = 64 << 10, /* a page, whatever its size */
     FAILED_STATUS = 127,
 };
 
+enum stage { PREPARES, EXECUTES, HAS_FAILED };
+
 struct spawn_news {
-    bool failed;
-    struct err err; /* why */
+    enum stage stage; /* that it reached */
+    struct err err;   /* why it failed */
 };
 
 int spawn_place_make(struct spawn_place *place, struct err *err) {
     place->stack = mmap(NULL, SPAWN_GUARD + SPAWN_STACK, PROT_READ | PROT_WRITE,
         MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
-    place->news = mmap(NULL, sizeof *place->news, PROT_READ | PROT_WRITE,
-        MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    place->news =
+        mmap(NULL, sizeof *place->news, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (place->stack == MAP_FAILED || place->news == MAP_FAILED ||
         mprotect(place->stack, SPAWN_GUARD, PROT_NONE) < 0) {
         err_sys(err, errno, "map a stack for children");
@@ -56,8 +58,15 @@ struct birth {
 };
 
 _Noreturn static void live(const struct birth *birth) {
-    birth->how->run(birth->how->arg, &birth->news->err);
-    birth->news->failed = true;
+    const struct spawn *how = birth->how;
+    struct spawn_news *news = birth->news;
+    char *const no_environment[] = { NULL };
+    if (how->prepare(how->arg, &news->err) == 0) {
+        news->stage = EXECUTES;
+        syscall(SYS_execveat, how->program, "", how->argv, no_environment, AT_EMPTY_PATH);
+        err_sys(&news->err, errno, "execute");
+    }
+    news->stage = HAS_FAILED;
     _exit(FAILED_STATUS);
 }
 
@@ -67,7 +76,7 @@ _Noreturn static void live(const struct birth *birth) {
  * would return in the child, too, where its return address no longer is. Returns the child or
  * -errno. */
 #if !LEAN_SANITIZED && defined(__x86_64__)
-#define SHARES_MEMORY 1
+#define HAS_OWN_STACK 1
 static long clone_to_live(struct clone_args *args, const struct birth *birth) {
     register void (*entry)(const struct birth *) __asm__("r12") = live;
     register const struct birth *argument __asm__("r13") = birth;
@@ -85,7 +94,7 @@ static long clone_to_live(struct clone_args *args, const struct birth *birth) {
     return result;
 }
 #elif !LEAN_SANITIZED && defined(__aarch64__)
-#define SHARES_MEMORY 1
+#define HAS_OWN_STACK 1
 static long clone_to_live(struct clone_args *args, const struct birth *birth) {
     register long x0 __asm__("x0") = (long)args;
     register long x1 __asm__("x1") = sizeof *args;
@@ -104,7 +113,7 @@ static long clone_to_live(struct clone_args *args, const struct birth *birth) {
     return x0;
 }
 #else
-#define SHARES_MEMORY 0
+#define HAS_OWN_STACK 0
 static long clone_to_live(struct clone_args *args, const struct birth *birth) {
     long pid = syscall(SYS_clone3, args, sizeof *args);
     if (pid == 0) {
@@ -114,39 +123,37 @@ static long clone_to_live(struct clone_args *args, const struct birth *birth) {
 }
 #endif
 
-static bool has_ended(int pidfd) {
-    return poll(&(struct pollfd){ .fd = pidfd, .events = POLLIN }, 1, 0) == 1;
-}
-
-/* 0 when the child runs its program. */
-static int judge(const struct spawn_news *news, int pidfd, struct err *err) {
-    if (news->failed) {
+/* Of a child that has executed its program or ended: 0 for the first. */
+static int judge(const struct spawn_news *news, struct err *err) {
+    if (news->stage == HAS_FAILED) {
         return err ? (*err = news->err, -1) : -1;
     }
-    return has_ended(pidfd) ? err_set(err, ERR_INTERNAL, "the child died on its way") : 0;
+    return news->stage == EXECUTES ? 0 : err_set(err, ERR_INTERNAL, "the child died on its way");
 }
 
 pid_t spawn_child(
     const struct spawn_place *place, const struct spawn *how, int *pidfd, struct err *err) {
     struct birth birth = { how, place->news };
     struct clone_args args = {
-        .flags =
-            how->flags | CLONE_PIDFD | CLONE_INTO_CGROUP | CLONE_CLEAR_SIGHAND | CLONE_VFORK,
+        .flags = how->flags | CLONE_PIDFD | CLONE_CLEAR_SIGHAND | CLONE_VFORK,
         .pidfd = (uint64_t)(uintptr_t)pidfd,
         .exit_signal = SIGCHLD,
-        .cgroup = (uint64_t)how->cgroup,
     };
-    if (SHARES_MEMORY) {
-        args.flags |= CLONE_VM;
+    if (how->cgroup >= 0) {
+        args.flags |= CLONE_INTO_CGROUP;
+        args.cgroup = (uint64_t)how->cgroup;
+    }
+    if (HAS_OWN_STACK) {
+        args.flags |= how->copies ? 0 : CLONE_VM;
         args.stack = (uint64_t)(uintptr_t)(place->stack + SPAWN_GUARD);
         args.stack_size = SPAWN_STACK;
     }
-    place->news->failed = false;
+    place->news->stage = PREPARES;
     long pid = clone_to_live(&args, &birth);
     if (pid < 0) {
         return err_sys(err, (int)-pid, "clone");
     }
-    if (judge(place->news, *pidfd, err) < 0) {
+    if (judge(place->news, err) < 0) {
         ns_kill_and_reap(*pidfd);
         close(*pidfd);
         *pidfd = -1;

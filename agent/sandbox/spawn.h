@@ -10,14 +10,17 @@
  * is alone in its process namespace and under its user id, no program of others runs in it, and the
  * kernel has made the memory undumpable.
  *
- * Under sanitizers, whose shadow would not survive it, and on machines whose calls we don't know,
- * the child has a copy of the memory; all else is the same.
+ * Where a group of processes dies as one of a lack of memory, all die that share the memory of one
+ * of them: a child that is born into such a group gets a copy. So does every child under
+ * sanitizers, whose shadow would not survive it, and on machines whose calls we don't know; all
+ * else is the same.
  */
 #ifndef SANDBOX_SPAWN_H
 #define SANDBOX_SPAWN_H
 
 #include <paas/err.h>
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -35,11 +38,13 @@ void spawn_place_free(struct spawn_place *place);
 
 struct spawn {
     uint64_t flags; /* of clone(2): namespaces */
-    int cgroup;     /* directory of the cgroup to be born in */
-    /* Runs in the child, with all signal handlers reset, and executes a program. Returns only when
-     * that failed, with *err. */
-    void (*run)(const void *arg, struct err *err);
+    int cgroup;     /* directory of the cgroup to be born in; -1: the caller's */
+    bool copies;    /* the child gets a copy of the memory */
+    /* Runs in the child, with all signal handlers reset. -1 with *err ends it. */
+    int (*prepare)(const void *arg, struct err *err);
     const void *arg;
+    int program; /* a descriptor, which prepare() keeps open: executed without an environment */
+    char *const *argv;
 };
 
 /* Returns the child, which has executed its program by now; *pidfd is the caller's. -1 with the

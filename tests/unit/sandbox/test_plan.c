@@ -31,7 +31,7 @@ static int position(const struct plan *plan, enum plan_kind kind, const char *ta
     return -1;
 }
 
-static void the_user_namespace_is_the_last_and_exec_the_end(void **state) {
+static void of_the_namespaces_the_users_is_the_last(void **state) {
     (void)state;
     struct plan plan = plan_for(SANDBOX_IMAGE, 1, true);
     int user = position(&plan, STEP_USER, NULL);
@@ -39,7 +39,7 @@ static void the_user_namespace_is_the_last_and_exec_the_end(void **state) {
     assert_true(user > position(&plan, STEP_PIVOT, NULL));
     assert_true(user > position(&plan, STEP_CGROUPS, NULL));
     assert_int_equal(position(&plan, STEP_PRIVILEGES, NULL), user + 1);
-    assert_int_equal(plan.steps[plan.count - 1].kind, STEP_EXEC);
+    assert_int_equal(plan.steps[plan.count - 1].kind, STEP_PRIVILEGES);
 }
 
 static void the_uppermost_layer_comes_first(void **state) {
@@ -121,12 +121,12 @@ static void a_step_has_words(void **state) {
     plan_describe(&plan.steps[position(&plan, STEP_MOUNT, "dev/pts")], text, sizeof text);
     assert_string_equal(text, "can't mount dev/pts");
     plan_describe(&plan.steps[plan.count - 1], text, sizeof text);
-    assert_string_equal(text, "can't run paas-init");
+    assert_string_equal(text, "can't give up privileges");
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_user_namespace_is_the_last_and_exec_the_end),
+        cmocka_unit_test(of_the_namespaces_the_users_is_the_last),
         cmocka_unit_test(the_uppermost_layer_comes_first),
         cmocka_unit_test(only_stack_host_sees_the_hosts_usr),
         cmocka_unit_test(every_mount_is_nosuid_and_only_devices_are_devices),
