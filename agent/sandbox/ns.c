@@ -37,6 +37,9 @@ pid_t ns_clone(const struct ns_clone *how, int *pidfd) {
         lean_end(how->lean);
         errno = sys;
     }
+    if (pid < 0) {
+        *pidfd = -1; /* the kernel may have written one that it took back */
+    }
     return pid;
 }
 

@@ -16,7 +16,7 @@ struct ns_clone {
     const struct lean *lean; /* what the child does without, or NULL */
 };
 /* fork(2) with namespaces; all signal handlers are reset. Returns as fork does, with errno; *pidfd
- * is set in the parent. */
+ * is set in the parent, to -1 when there is no child. */
 pid_t ns_clone(const struct ns_clone *how, int *pidfd);
 
 /* Kills a child and waits for its end. */

@@ -151,6 +151,7 @@ pid_t spawn_child(
     place->news->stage = PREPARES;
     long pid = clone_to_live(&args, &birth);
     if (pid < 0) {
+        *pidfd = -1; /* the kernel may have written one that it took back */
         return err_sys(err, (int)-pid, "clone");
     }
     if (judge(place->news, err) < 0) {

@@ -32,7 +32,7 @@ struct spawn_place {
     struct spawn_news *news; /* what the last child said; shared memory */
 };
 
-/* Both are zeroed to begin with. */
+/* Zeroed to begin with. -1 without memory for it. */
 int spawn_place_make(struct spawn_place *place, struct err *err);
 void spawn_place_free(struct spawn_place *place);
 
@@ -48,8 +48,9 @@ struct spawn {
 };
 
 /* Returns the child, which has executed its program by now; *pidfd is the caller's. -1 with the
- * child's error, or one that says that it died on its way: then it is reaped. Waits without a
- * limit, as for any call of the kernel's that the child makes. */
+ * child's error, or one that says that it died on its way: then it is reaped and *pidfd is -1.
+ * `err` may be NULL. Waits without a limit, as for any call of the kernel's that the child makes.
+ */
 pid_t spawn_child(
     const struct spawn_place *place, const struct spawn *how, int *pidfd, struct err *err);
 

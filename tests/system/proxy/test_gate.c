@@ -148,7 +148,8 @@ static void demand_is_told_on_change_only(void **state) {
     put(client, GET_APP);
     int instance = place_accept(&s->a);
     free(get_until(instance, "\r\n\r\n"));
-    rig_hears(&s->rig, mark, "\"in_flight\":1,\"requests\":1"); /* of the app, not only of the instance */
+    /* Of the app: how busy an instance is stands in a line of its own, before. */
+    rig_hears(&s->rig, mark, "\"in_flight\":1,\"requests\":1");
     mark = rig_mark(&s->rig);
     assert_true(rig_hears_nothing(&s->rig, mark, "demand", 350));
     put(instance, OK_HELLO);
