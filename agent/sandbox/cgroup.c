@@ -110,18 +110,14 @@ int cgroup_make(
     return out->init < 0 ? -1 : 0;
 }
 
-static int give(int dir, const char *file, uid_t uid, struct err *err) {
-    return fchownat(dir, file, uid, uid, 0) < 0 ? err_sys(err, errno, "give away %s", file) : 0;
-}
-
 /* Who may do what: paas-init bears the app into its leaf, the agent freezes and kills it. */
 static int give_files(int own, int app, const struct cgroup_limits *limits, struct err *err) {
-    if (give(own, "cgroup.procs", limits->init_uid, err) < 0 ||
-        give(app, "cgroup.procs", limits->init_uid, err) < 0 ||
-        give(app, "cgroup.freeze", limits->agent_uid, err) < 0) {
+    if (cgroup_give(own, "cgroup.procs", limits->init_uid, err) < 0 ||
+        cgroup_give(app, "cgroup.procs", limits->init_uid, err) < 0 ||
+        cgroup_give(app, "cgroup.freeze", limits->agent_uid, err) < 0) {
         return -1;
     }
-    return give(app, "cgroup.kill", limits->agent_uid, err);
+    return cgroup_give(app, "cgroup.kill", limits->agent_uid, err);
 }
 
 static int open_for_init(int app, struct cgroup_app *out, struct err *err) {

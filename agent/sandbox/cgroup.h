@@ -48,7 +48,7 @@ struct cgroup_limits {
     uint32_t cpu_milli;
     uint32_t pids_max;
     uid_t init_uid;  /* paas-init, as the host sees it: may place processes in `app` */
-    uid_t agent_uid; /* may freeze and kill `app` */
+    uid_t agent_uid; /* may freeze and kill `app`, and let its memory go to swap */
 };
 
 /* What paas-init gets of its app's cgroup; -1 where there is none. */
@@ -81,6 +81,10 @@ struct cgroup_backend {
     /* Fills memory, pids and OOM figures of *out. */
     int (*usage)(const struct sandbox_cgroups *c, const char *id, int app,
         struct sandbox_usage *out, struct err *err);
+    /* sandbox_swap() and sandbox_give_back(). */
+    int (*swap)(
+        const struct sandbox_cgroups *c, const char *id, int app, bool allowed, struct err *err);
+    int (*give_back)(const struct sandbox_cgroups *c, const char *id, int app, struct err *err);
 };
 extern const struct cgroup_backend cgroup_v1, cgroup_v2;
 
@@ -127,9 +131,14 @@ int cgroup_census(const struct sandbox_cgroups *c, struct sandbox_census *out, s
 /* Writes `text` to `file` below `dir`. */
 int cgroup_write(int dir, const char *file, const char *text, struct err *err);
 int cgroup_write_number(int dir, const char *file, uint64_t number, struct err *err);
+/* Makes `file` the user's, to write to. */
+int cgroup_give(int dir, const char *file, uid_t uid, struct err *err);
 /* Reads a small file as text. Returns its length, or -1 with *err (ERR_NOT_FOUND for ENOENT). */
 enum { CGROUP_TEXT_MAX = 1024 /* bytes with the NUL; the longest read is a v2 cpu.stat */ };
 int cgroup_read(int dir, const char *file, char text[CGROUP_TEXT_MAX], struct err *err);
+/* Has the kernel bring its figures of that memory cgroup up to date, as it does for who reads them,
+ * else only now and then: with old ones a reclaim may find nothing to do. */
+void cgroup_count_anew(int dir);
 /* The number after `key` and a blank at the start of a line, or 0. */
 uint64_t cgroup_value(const char *text, const char *key);
 /* The single number in `file`, 0 where it is missing. */

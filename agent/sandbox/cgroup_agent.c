@@ -63,6 +63,16 @@ int sandbox_freeze(const struct sandbox_cgroups *c, const char *id, bool frozen,
     return app < 0 ? -1 : cgroup_write(app, "cgroup.freeze", frozen ? "1" : "0", err);
 }
 
+int sandbox_swap(const struct sandbox_cgroups *c, const char *id, bool allowed, struct err *err) {
+    CLEANUP_FD int app = open_app(c, id, err);
+    return app < 0 ? -1 : c->backend->swap(c, id, app, allowed, err);
+}
+
+int sandbox_give_back(const struct sandbox_cgroups *c, const char *id, struct err *err) {
+    CLEANUP_FD int app = open_app(c, id, err);
+    return app < 0 ? -1 : c->backend->give_back(c, id, app, err);
+}
+
 int sandbox_kill(const struct sandbox_cgroups *c, const char *id, struct err *err) {
     CLEANUP_FD int app = open_app(c, id, err);
     return app < 0 ? -1 : cgroup_write(app, "cgroup.kill", "1", err);

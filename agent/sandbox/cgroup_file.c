@@ -33,6 +33,15 @@ int cgroup_write_number(int dir, const char *file, uint64_t number, struct err *
     return cgroup_write(dir, file, text, err);
 }
 
+int cgroup_give(int dir, const char *file, uid_t uid, struct err *err) {
+    return fchownat(dir, file, uid, uid, 0) < 0 ? err_sys(err, errno, "give away %s", file) : 0;
+}
+
+void cgroup_count_anew(int dir) {
+    char text[CGROUP_TEXT_MAX];
+    cgroup_read(dir, "memory.stat", text, NULL);
+}
+
 int cgroup_not_found_or(struct err *err, int sys, const char *what) {
     return sys == ENOENT || sys == ENODEV ? err_set(err, ERR_NOT_FOUND, "no %s", what)
                                           : err_sys(err, sys, "%s", what);

@@ -17,6 +17,8 @@ enum {
     CPU_SHARES_ONE = 1024,    /* cpu.shares of one cpu */
     CPU_SHARES_MIN = 2,       /* the kernel's bound */
     CPU_SHARES_MAX = 262144,
+
+    SWAPPINESS = 100, /* memory goes to swap as readily as files are let go of */
 };
 
 /* Has the kernel signal an eventfd whenever this memory cgroup is out of memory. */
@@ -46,7 +48,11 @@ static int limit_memory(int dir, const struct cgroup_limits *limits, struct err 
         own.sys != ENOENT) {
         return err ? (*err = own, -1) : -1;
     }
-    return 0;
+    if (cgroup_write(dir, "memory.swappiness", "0", err) < 0 ||
+        cgroup_give(dir, "memory.swappiness", limits->agent_uid, err) < 0) {
+        return -1;
+    }
+    return cgroup_give(dir, "memory.force_empty", limits->agent_uid, err);
 }
 
 static uint64_t clamp(uint64_t value, uint64_t min, uint64_t max) {
@@ -130,12 +136,36 @@ static int v1_usage(const struct sandbox_cgroups *c, const char *id, int app,
     }
     out->memory_bytes = cgroup_read_number(memory, "memory.usage_in_bytes");
     out->memory_peak = cgroup_read_number(memory, "memory.max_usage_in_bytes");
+    uint64_t both = cgroup_read_number(memory, "memory.memsw.usage_in_bytes");
+    out->swapped_bytes = both > out->memory_bytes ? both - out->memory_bytes : 0;
     out->pids = cgroup_read_number(pids, "pids.current");
     if (cgroup_read(memory, "memory.oom_control", text, err) < 0) {
         return -1;
     }
     out->oom_kills = cgroup_value(text, "oom_kill");
     return 0;
+}
+
+static int v1_swap(
+    const struct sandbox_cgroups *c, const char *id, int app, bool allowed, struct err *err) {
+    (void)app;
+    CLEANUP_FD int memory = cgroup_open_dir(c->v1[MEMORY], id, err);
+    if (memory < 0) {
+        return -1;
+    }
+    return cgroup_write_number(memory, "memory.swappiness", allowed ? SWAPPINESS : 0, err);
+}
+
+/* The kernel looks at the swappiness at each step, so with 0 it soon finds nothing more to do,
+ * however much the app uses meanwhile. */
+static int v1_give_back(const struct sandbox_cgroups *c, const char *id, int app, struct err *err) {
+    (void)app;
+    CLEANUP_FD int memory = cgroup_open_dir(c->v1[MEMORY], id, err);
+    if (memory < 0) {
+        return -1;
+    }
+    cgroup_count_anew(memory);
+    return cgroup_write(memory, "memory.force_empty", "0", err);
 }
 
 const struct cgroup_backend cgroup_v1 = {
@@ -148,4 +178,6 @@ const struct cgroup_backend cgroup_v1 = {
     .join = v1_join,
     .remove = v1_remove,
     .usage = v1_usage,
+    .swap = v1_swap,
+    .give_back = v1_give_back,
 };

@@ -59,7 +59,8 @@ enum sandbox_host_flags {
 struct sandbox_host_options {
     uint32_t platform;     /* 0..SANDBOX_PLATFORM_MAX: names and addresses derive from it */
     uint32_t id_base;      /* first id of the platform's range */
-    uint32_t agent_uid;    /* owns freeze, kill and the instance's files; its gid is the same */
+    uint32_t agent_uid;    /* owns freeze, kill, the way to swap and the instance's files; its gid
+                              is the same */
     uint32_t flags;        /* enum sandbox_host_flags */
     const char *cgroup;    /* name below the delegated cgroup, "paas3" */
     const char *init_path; /* the paas-init program; copied */
@@ -109,7 +110,8 @@ struct sandbox_spec {
     uint32_t cpu_milli;    /* thousandths of a cpu, 10..1024000 */
     uint32_t pids_max;     /* processes and threads of the app, 1..1048576 */
     uint32_t files_max;    /* descriptors of one process, 64..1048576, cut to what the host has */
-    uint64_t memory_bytes; /* the app's memory with its files in memory, at least 1 MiB; no swap */
+    uint64_t memory_bytes; /* the app's memory with its files in memory, at least 1 MiB; see
+                              sandbox_swap() */
     uint64_t rootfs_bytes; /* what may be written to the root, /tmp and /dev/shm together, at least
                               64 KiB; it counts as memory */
     uint32_t n_resolvers;  /* name servers for /etc/resolv.conf */
@@ -188,7 +190,7 @@ int sandbox_census(struct sandbox_host *host, struct sandbox_census *out, struct
  * for a cgroup that limits others must hold no process itself. */
 int sandbox_cgroup_enter(const char *cgroup, const char *leaf, struct err *err);
 
-/* ---- for the agent: reading, freezing and killing by id ---- */
+/* ---- for the agent: reading, freezing, giving back and killing by id ---- */
 
 struct sandbox_cgroups;
 
@@ -201,9 +203,10 @@ void sandbox_cgroups_close(struct sandbox_cgroups *c);
 void sandbox_memory_room(const struct sandbox_cgroups *c, int64_t *total, int64_t *available);
 
 struct sandbox_usage {
-    uint64_t memory_bytes; /* charged now, with files in memory */
-    uint64_t memory_peak;  /* highest seen; 0 where the kernel does not say */
-    uint64_t cpu_usec;     /* user and system time used so far */
+    uint64_t memory_bytes;  /* charged now, with files in memory */
+    uint64_t memory_peak;   /* highest seen; 0 where the kernel does not say */
+    uint64_t swapped_bytes; /* in the host's swap; not among memory_bytes */
+    uint64_t cpu_usec;      /* user and system time used so far */
     uint64_t pids;
     uint64_t oom_kills; /* kills for lack of memory that the kernel counted */
     bool frozen;
@@ -214,6 +217,20 @@ int sandbox_usage(
     const struct sandbox_cgroups *c, const char *id, struct sandbox_usage *out, struct err *err);
 /* Asks for a freeze or thaw of the app; sandbox_usage() says when it is done. */
 int sandbox_freeze(const struct sandbox_cgroups *c, const char *id, bool frozen, struct err *err);
+/* Whether the app's memory may go to the host's swap: only while this allows it, which is meant for
+ * apps that are frozen. Forbid it again before a thaw: what lies in swap then comes back page by
+ * page as it is used, and nothing more goes there. With v1 controllers memory and swap together
+ * stay within memory_bytes. v2 counts them apart: what is in memory is never more than
+ * memory_bytes, and beside it there may be what went to swap while the app slept and was not used
+ * since. -1 with *err where there is no such file: the cgroup is gone, or the kernel has no swap.
+ */
+int sandbox_swap(const struct sandbox_cgroups *c, const char *id, bool allowed, struct err *err);
+/* Has the kernel move memory of an app to swap that sandbox_swap() allows it, and let go of files
+ * that it can read again: one step, of all or of some MiB, as the kernel likes; sandbox_usage()
+ * says what has gone, and another step may do more. Blocks for a few milliseconds a MiB, so it
+ * wants a thread of its own; the caller sees to it that `c` lives as long. A thaw does not wait for
+ * it: once swap is forbidden the call finds nothing more to move, and returns. */
+int sandbox_give_back(const struct sandbox_cgroups *c, const char *id, struct err *err);
 /* Kills all of the app at once, frozen or not. paas-init lives on to record it. */
 int sandbox_kill(const struct sandbox_cgroups *c, const char *id, struct err *err);
 

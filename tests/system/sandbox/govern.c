@@ -1,4 +1,4 @@
-/* The agent's half of a sandbox: reads, freezes, thaws and kills it without privilege.
+/* The agent's half of a sandbox: reads, freezes, swaps, thaws and kills it without privilege.
  * SPDX-License-Identifier: Apache-2.0
  *
  *   govern CGROUP ID UID    becomes UID first; each step must take effect within a second
@@ -10,9 +10,10 @@
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/sysinfo.h>
 #include <unistd.h>
 
-enum { STEP_MS = 1000 };
+enum { STEP_MS = 1000, GIVE_STEPS = 3 };
 
 static void must(int result, const char *what, const struct err *err) {
     if (result < 0) {
@@ -41,6 +42,27 @@ static void wait_for(const struct sandbox_cgroups *c, const char *id, bool froze
     exit(1);
 }
 
+/* The memory of one that is frozen goes to swap, if there is any, and no more once that is
+ * forbidden.
+ */
+static void give_back(const struct sandbox_cgroups *c, const char *id) {
+    struct err err;
+    struct sysinfo host;
+    must(sandbox_swap(c, id, true, &err), "allow swap", &err);
+    for (int n = 0; n < GIVE_STEPS; n++) {
+        must(sandbox_give_back(c, id, &err), "give back", &err);
+    }
+    must(sandbox_swap(c, id, false, &err), "forbid swap", &err);
+    struct sandbox_usage u = usage(c, id);
+    bool has_swap = sysinfo(&host) == 0 && host.totalswap > 0;
+    if ((u.swapped_bytes > 0) != has_swap) {
+        printf("FAIL memory %llu swapped %llu with%s swap\n", (unsigned long long)u.memory_bytes,
+            (unsigned long long)u.swapped_bytes, has_swap ? "" : "out");
+        exit(1);
+    }
+    printf("%s\n", has_swap ? "swapped" : "there is no swap");
+}
+
 int main(int argc, char **argv) {
     struct err err;
     uid_t uid = argc == 4 ? (uid_t)strtoul(argv[3], NULL, 10) : 0;
@@ -58,6 +80,7 @@ int main(int argc, char **argv) {
     }
     must(sandbox_freeze(c, id, true, &err), "freeze", &err);
     wait_for(c, id, true, true);
+    give_back(c, id);
     must(sandbox_freeze(c, id, false, &err), "thaw", &err);
     wait_for(c, id, false, true);
     /* A frozen one dies as well. */

@@ -207,7 +207,8 @@ case_govern() {
     local out
     start_one
     out=$("$govern" paas$platform "$id" $((base + 2)))
-    matches "$out" '^governed$'
+    echo "$out"
+    matches "$out" $'^(swapped|there is no swap)\ngoverned$'
     wait
     matches "$(<"$work/out")" 'signaled code -1 signal 9.*staying'
 }

@@ -27,6 +27,9 @@ trap 'rm -rf "$root" "$image" "$out"' EXIT
 vm_boot $boot_seconds "paas_cases=$(echo $cases | tr ' ' ,)" <<'START' | tee "$out"
 mkdir /data && mount -t ext4 -o loop /test/disk /data
 export TMPDIR=/data
+# A file in memory is swap enough to see memory go there.
+busybox truncate -s 64M /swap && busybox losetup /dev/loop7 /swap &&
+    busybox mkswap /dev/loop7 >/dev/null && busybox swapon /dev/loop7
 for case in $(sed 's/.*paas_cases=\([^ ]*\).*/\1/; s/,/ /g' /proc/cmdline); do
     echo "case $case"
     CYCLES=20 bash /test/sandbox.sh $case /test/sandbox_run /test/paas-init /test/probe \
@@ -35,6 +38,7 @@ for case in $(sed 's/.*paas_cases=\([^ ]*\).*/\1/; s/,/ /g' /proc/cmdline); do
 done
 poweroff -f
 START
+[[ $cases != *govern* ]] || grep -q '^swapped' "$out" || exit 1
 for name in $cases; do
     grep -q "^case $name status 0" "$out" || exit 1
 done
