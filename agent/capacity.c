@@ -24,6 +24,8 @@ int capacity_read(const struct sandbox_cgroups *cgroups, struct capacity *out, s
     if (result == 0) {
         out->memory_total = read_line(buf_str(&text), "MemTotal:");
         out->memory_available = read_line(buf_str(&text), "MemAvailable:");
+        out->swap_total = read_line(buf_str(&text), "SwapTotal:");
+        out->swap_free = read_line(buf_str(&text), "SwapFree:");
         sandbox_memory_room(cgroups, &out->memory_total, &out->memory_available);
         out->cpus = sysconf(_SC_NPROCESSORS_ONLN) * 1000;
     }

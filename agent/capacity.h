@@ -9,6 +9,7 @@
 
 struct capacity {
     int64_t memory_total, memory_available; /* bytes */
+    int64_t swap_total, swap_free;          /* bytes, of the machine; zram counts as swap */
     int64_t cpus;                           /* thousandths, of those that are online */
 };
 /* Reads /proc/meminfo and the limits of the cgroups around (a platform in a container is as large

@@ -34,10 +34,11 @@ static void count(struct step *s) {
     }
 }
 
-static void thaw(struct step *s) {
+static void thaw(struct step *s, bool in_swap) {
     for (size_t i = 0; i < s->in->count && s->running < s->in->wanted; i++) {
-        if (s->in->instances[i].life == LIFE_FROZEN && !s->leaves[i]) {
-            act(s, CONVERGE_THAW, s->in->instances[i].number, i);
+        const struct converge_instance *at = &s->in->instances[i];
+        if (at->life == LIFE_FROZEN && at->in_swap == in_swap && !s->leaves[i]) {
+            act(s, CONVERGE_THAW, at->number, i);
             s->leaves[i] = true;
             s->running++;
             s->healthy++;
@@ -147,7 +148,8 @@ static void stop_sleepers(struct step *s, enum among among, int64_t most) {
 size_t converge(const struct converge_input *in, struct converge_action *out) {
     struct step s = { .in = in, .out = out };
     count(&s);
-    thaw(&s);
+    thaw(&s, false);
+    thaw(&s, true);
     start(&s);
     shrink(&s);
     stop_sleepers(&s, AMONG_OVERSLEPT, in->standby);

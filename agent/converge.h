@@ -19,6 +19,7 @@ struct converge_instance {
     enum converge_life life;
     int64_t in_flight; /* requests that it is answering */
     bool overslept;    /* frozen for so long that only a standby is still worth its memory */
+    bool in_swap;      /* most of its memory is in swap: it is woken after others */
     int64_t since;     /* when it became healthy; the newest go first */
 };
 
@@ -43,8 +44,8 @@ struct converge_action {
 
 /* Writes the actions and returns how many: at most INSTANCES_PER_NODE of them.
  * - An unhealthy instance is stopped, and its slot is started anew in the same step.
- * - Missing ones: thaw first, then start at the lowest numbers that are free and not blocked; so
- *   are standbys that are missing.
+ * - Missing ones: thaw first, those in memory before those in swap, then start at the lowest
+ * numbers that are free and not blocked; so are standbys that are missing.
  * - Surplus: those still starting go first, but for those that standbys are made of, then the
  *   idlest, then the newest, then the highest number; they are frozen while fewer than `frozen`
  * sleep, else stopped.

@@ -121,6 +121,10 @@ static void write_memory(const struct fleet *f, struct buf *text) {
         { "memory_reserve_bytes", "What is kept for the platform itself", m.reserve },
         { "memory_promised_bytes", "Limits of all instances that live", m.promised },
         { "memory_used_bytes", "What they use", m.used },
+        { "memory_swapped_bytes", "What is in the host's swap of those that sleep, or slept",
+            m.swapped },
+        { "swap_total_bytes", "Swap of this machine", m.host.swap_total },
+        { "swap_free_bytes", "What is left of it", m.host.swap_free },
         { "full", "Whether what should start has no room", m.full },
     };
     for (size_t n = 0; n < sizeof gauges / sizeof *gauges; n++) {
@@ -128,6 +132,10 @@ static void write_memory(const struct fleet *f, struct buf *text) {
             "# HELP paas_agent_%s %s.\n# TYPE paas_agent_%s gauge\npaas_agent_%s %" PRId64 "\n",
             gauges[n].name, gauges[n].help, gauges[n].name, gauges[n].name, gauges[n].value);
     }
+    buf_printf(text,
+        "# HELP paas_agent_given_back_total Sleepers whose memory went to swap.\n"
+        "# TYPE paas_agent_given_back_total counter\npaas_agent_given_back_total %" PRId64 "\n",
+        m.given_back);
     buf_puts(text, "# HELP paas_agent_given_up_total Given up because memory was short.\n"
                    "# TYPE paas_agent_given_up_total counter\n");
     for (int stage = 0; stage < SHORTAGE_STAGES; stage++) {

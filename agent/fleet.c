@@ -169,7 +169,8 @@ struct fleet *fleet_create(const struct fleet_options *options, struct err *err)
     turns_init(&f->turns);
     f->host.turns = &f->turns;
     f->host.pool = pool_create(&f->host, options->configs, err);
-    if (!f->host.pool) {
+    if (!f->host.pool || fleet_give_back_open(f, err) < 0) {
+        pool_close(f->host.pool);
         free(f);
         return NULL;
     }
@@ -199,6 +200,7 @@ void fleet_close(struct fleet *f) {
         return;
     }
     pool_close(f->host.pool);
+    fleet_give_back_close(f);
     MAP_FOREACH (e, &f->groups) {
         group_free(e->value);
     }

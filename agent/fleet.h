@@ -84,6 +84,8 @@ struct fleet_figures {
     int64_t reserve;                   /* bytes kept for the platform itself */
     int64_t promised;                  /* limits of all instances that live */
     int64_t used;                      /* by them */
+    int64_t swapped;                   /* likewise, in the host's swap */
+    int64_t given_back;                /* how often a sleeper's memory went there, ever */
     bool full;                         /* what should start has no room */
     int64_t given_up[SHORTAGE_STAGES]; /* how many of each, ever */
 };

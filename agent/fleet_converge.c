@@ -36,8 +36,8 @@ bool group_is_scaled(const struct group *g) {
 
 /* When it has slept for too long; 0 for one that does not sleep, or whose release is kept. */
 static msec sleep_end(const struct group *g, const struct agent_instance *i) {
-    bool sleeps = i->phase == PHASE_FREEZE || i->phase == PHASE_FROZEN;
-    return group_is_scaled(g) && sleeps ? i->frozen_since + g->grant.rule.stop_after : 0;
+    return group_is_scaled(g) && instance_sleeps(i) ? i->frozen_since + g->grant.rule.stop_after
+                                                    : 0;
 }
 
 /* Those that are not on their way out. */
@@ -49,8 +49,12 @@ static size_t gather(
         if (i->phase <= PHASE_FROZEN && !(i->phase < PHASE_SERVE && i->reason != END_NONE) &&
             count < INSTANCES_PER_NODE) {
             msec ends = sleep_end(g, i);
-            to[count] = (struct converge_instance){ i->number, life_of(i), i->in_flight,
-                .overslept = ends && ends <= now, .since = i->healthy_since };
+            to[count] = (struct converge_instance){ .number = i->number,
+                .life = life_of(i),
+                .in_flight = i->in_flight,
+                .overslept = ends && ends <= now,
+                .in_swap = instance_in_swap(i),
+                .since = i->healthy_since };
             who[count++] = i;
         }
     }
@@ -192,8 +196,7 @@ static int64_t wanted_frozen(const struct group *g) {
     return sleepers > g->grant.frozen ? sleepers : g->grant.frozen;
 }
 
-/* How many must sleep; of a release that is kept, those that do. */
-static int64_t wanted_standby(const struct group *g) {
+int64_t group_standbys(const struct group *g) {
     return g->granted && g->grant.ceiling > 0 ? g->grant.frozen : 0;
 }
 
@@ -237,7 +240,7 @@ static void converge_group(struct group *g, msec now) {
     struct converge_input in = {
         .wanted = wanted,
         .frozen = g->granted ? fleet_memory_frozen(g, wanted_frozen(g)) : 0,
-        .standby = fleet_memory_standby(g, wanted, wanted_standby(g)),
+        .standby = fleet_memory_standby(g, wanted, group_standbys(g)),
         .instances = instances,
         .count = gather(g, now, instances, who),
         .blocked = blocked,

@@ -65,7 +65,7 @@ static void add_use(struct agent_instance *i, msec passed, struct sums *sums) {
     if (before > 0 && passed > 0 && i->used_usec > before) {
         sums->cpu_milli += (i->used_usec - before) / passed; /* us a ms are thousandths */
     }
-    sums->memory_bytes += (int64_t)usage.memory_bytes;
+    sums->memory_bytes += (int64_t)(usage.memory_bytes + usage.swapped_bytes);
     sums->cpus_each = i->spec ? i->spec->cpus : sums->cpus_each;
     sums->memory_each = i->spec ? i->spec->memory : sums->memory_each;
 }

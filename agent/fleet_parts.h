@@ -1,14 +1,16 @@
 /* What the files of the fleet share; nobody else includes it. SPDX-License-Identifier: Apache-2.0
  *
  * group.c finds and makes groups, fleet_rows.c speaks to the proxy, fleet_converge.c decides on
- * what it and fleet_measures.c saw, fleet_memory.c watches the host's memory, fleet_ends.c counts
- * and forgets, adopt.c takes over, fleet.c has the rest. A change marks its group; marked groups
- * are looked at once, later in the same turn of the loop.
+ * what it and fleet_measures.c saw, fleet_memory.c watches the host's memory, fleet_room.c says who
+ * may start in it, fleet_give_back.c has that of sleepers go to swap, fleet_ends.c counts and
+ * forgets, adopt.c takes over, fleet.c has the rest. A change marks its group; marked groups are
+ * looked at once, later in the same turn of the loop.
  */
 #ifndef PAAS_FLEET_PARTS_H
 #define PAAS_FLEET_PARTS_H
 
 #include <paas/clock.h>
+#include <paas/loop.h>
 #include <paas/map.h>
 
 #include "demand.h"
@@ -63,10 +65,22 @@ struct fleet_memory {
     int64_t lacked;                    /* bytes, when that was decided */
     size_t pool_most;                  /* sandboxes made ahead, while they may not be made again */
     int64_t promised;                  /* limits of all that live */
-    int64_t used;                      /* by them */
+    int64_t used, swapped;             /* by them */
     msec full_since;                   /* when something had no room for the last time; 0: never */
     bool full;                         /* as it is told */
     int64_t given_up[SHORTAGE_STAGES]; /* ever */
+};
+
+/* One sleeper at a time has its memory go to swap. */
+struct fleet_giving {
+    struct worker_job job; /* first */
+    struct fleet *fleet;
+    struct worker *worker;
+    char id[ID_SIZE]; /* of whom; "": of nobody */
+    int result;       /* of sandbox_give_back() */
+    struct err err;
+    int64_t before; /* what it had in swap at first */
+    int64_t times;  /* ever */
 };
 
 struct fleet {
@@ -82,6 +96,7 @@ struct fleet {
     uv_timer_t measure;  /* what groups use */
     int64_t decisions;   /* sequence of the last one */
     struct fleet_memory memory;
+    struct fleet_giving giving;
     int handles;
     bool rows_pending; /* rows for the proxy that no sync has sent */
     bool adopting;
@@ -110,6 +125,13 @@ void fleet_wake(struct fleet *f);
 /* Instances on their way, and in rotation. */
 int64_t group_starting(const struct group *g);
 int64_t group_serving(const struct group *g);
+/* Those of which instance_runs() and instance_sleeps() are true. */
+int64_t group_awake(const struct group *g);
+int64_t group_asleep(const struct group *g);
+/* A release that does not serve any more and may be gone back to. */
+bool group_is_kept(const struct group *g);
+/* How many of it are promised at this time of day. */
+int64_t group_floor(const struct group *g);
 struct agent_instance *group_find_id(const struct group *g, const char *id);
 struct agent_instance *fleet_find_id(struct fleet *f, const char *id);
 
@@ -127,6 +149,8 @@ void fleet_sync_rows(struct fleet *f);
 void fleet_on_converge(uv_idle_t *idle);
 /* Whether load decides how many run. */
 bool group_is_scaled(const struct group *g);
+/* How many must sleep; of a release that is kept, those that do. */
+int64_t group_standbys(const struct group *g);
 
 /* --- fleet_measures.c ------------------------------------------------------------------------- */
 
@@ -138,20 +162,37 @@ int64_t group_scheduled(const struct group *g);
 /* Fills what use asks for. */
 void group_use(const struct group *g, struct demand_sample *sample);
 
-/* --- fleet_memory.c --------------------------------------------------------------------------- */
+/* --- fleet_room.c ----------------------------------------------------------------------------- */
 
-void fleet_memory_open(struct fleet *f);
 /* How many of `wanted` running ones have room; remembers in the group what has none. */
 int64_t fleet_memory_allow(struct group *g, int64_t wanted);
 /* How many of `frozen` may be kept asleep, and of `standby` beside `wanted` running ones. */
 int64_t fleet_memory_frozen(const struct group *g, int64_t frozen);
 int64_t fleet_memory_standby(struct group *g, int64_t wanted, int64_t standby);
-/* How many sandboxes may be made ahead. */
-size_t fleet_memory_pool(struct fleet *f);
 /* Something of it should start, and there is no room for it, nor will there be. */
 bool group_is_full(const struct group *g);
+
+/* --- fleet_memory.c --------------------------------------------------------------------------- */
+
+void fleet_memory_open(struct fleet *f);
+/* Looks at what the host has now. */
+void fleet_memory_read(struct fleet *f);
+/* How many sandboxes may be made ahead. */
+size_t fleet_memory_pool(struct fleet *f);
 /* All groups are converged: looks at once if more lacks than was known. */
 void fleet_memory_review(struct fleet *f);
+
+/* --- fleet_give_back.c ------------------------------------------------------------------------ */
+
+int fleet_give_back_open(struct fleet *f, struct err *err);
+/* Ends what is under way; waits for that no longer than the kernel takes to see it. */
+void fleet_give_back_close(struct fleet *f);
+/* Begins with the next sleeper, if there is one, and swap for it. */
+void fleet_give_back(struct fleet *f);
+/* Whose memory goes to swap next: of those that have slept for long enough and were not tried since
+ * they fell asleep, who sleeps longest; as many of a process as it has standbys keep theirs. NULL:
+ * nobody's, now. */
+struct agent_instance *fleet_next_giver(const struct fleet *f, msec now);
 
 /* --- fleet_history.c -------------------------------------------------------------------------- */
 

@@ -119,6 +119,32 @@ int64_t group_serving(const struct group *g) {
     return serving;
 }
 
+int64_t group_awake(const struct group *g) {
+    int64_t awake = 0;
+    LIST_FOREACH (item, &g->instances) {
+        awake += instance_runs(LIST_ITEM(item, struct agent_instance, link));
+    }
+    return awake;
+}
+
+int64_t group_asleep(const struct group *g) {
+    int64_t asleep = 0;
+    LIST_FOREACH (item, &g->instances) {
+        asleep += instance_sleeps(LIST_ITEM(item, struct agent_instance, link));
+    }
+    return asleep;
+}
+
+bool group_is_kept(const struct group *g) {
+    return g->granted && g->grant.ceiling == 0;
+}
+
+int64_t group_floor(const struct group *g) {
+    int64_t scheduled = group_scheduled(g);
+    int64_t promised = scheduled < g->grant.ceiling ? scheduled : g->grant.ceiling;
+    return promised > g->grant.floor ? promised : g->grant.floor;
+}
+
 struct agent_instance *group_find_id(const struct group *g, const char *id) {
     LIST_FOREACH (item, &g->instances) {
         struct agent_instance *i = LIST_ITEM(item, struct agent_instance, link);

@@ -61,11 +61,24 @@ void instance_record(struct agent_instance *i) {
     }
 }
 
+bool instance_runs(const struct agent_instance *i) {
+    return i->phase <= PHASE_SERVE && i->reason == END_NONE;
+}
+
+bool instance_sleeps(const struct agent_instance *i) {
+    return i->phase == PHASE_FREEZE || i->phase == PHASE_FROZEN;
+}
+
+bool instance_in_swap(const struct agent_instance *i) {
+    return i->row.swapped_bytes > i->row.memory_bytes;
+}
+
 void instance_measure(struct agent_instance *i) {
     struct sandbox_usage usage;
     if (i->phase >= PHASE_START && i->phase <= PHASE_STOP &&
         sandbox_usage(i->host->cgroups, i->row.id, &usage, NULL) == 0) {
         i->row.memory_bytes = (int64_t)usage.memory_bytes;
+        i->row.swapped_bytes = (int64_t)usage.swapped_bytes;
         i->row.cpu_seconds = (int64_t)(usage.cpu_usec / 1000);
     }
 }
@@ -200,6 +213,7 @@ static void go_on(struct agent_instance *i) {
         i->row.state = INSTANCE_HEALTHY;
         instance_record(i);
     }
+    sandbox_swap(i->host->cgroups, i->row.id, false, NULL); /* open if it died giving back */
     instance_set_frozen(i, i->row.state == INSTANCE_FROZEN);
     switch ((enum instance_state)i->row.state) {
     case INSTANCE_HEALTHY:

@@ -93,6 +93,8 @@ struct agent_instance {
     msec decided;           /* monotonic; when its start was decided */
     msec healthy_since;     /* monotonic; 0 while it is not */
     msec frozen_since;      /* monotonic; when it was last put to sleep */
+    bool giving;            /* its memory may go to swap: it is on its way there */
+    bool given_back;        /* that was tried since it was put to sleep */
     int64_t rotation;       /* the sync that the proxy has to acknowledge for the phase, or 0 */
     int64_t in_flight;      /* requests at it, as the proxy last said */
     int64_t used_usec;      /* processor time when it was last measured; 0: not yet */
@@ -153,8 +155,17 @@ void instance_acknowledged(struct agent_instance *i, int64_t revision);
 void instance_drained(struct agent_instance *i);
 /* The proxy had trouble with it: probe it now. */
 void instance_suspect(struct agent_instance *i);
-/* Reads into its row what it uses, if there is a process: three files. */
+/* It is on its way or in rotation, and nobody ends it. */
+bool instance_runs(const struct agent_instance *i);
+/* It is frozen, or about to be. */
+bool instance_sleeps(const struct agent_instance *i);
+/* Most of its memory was in swap when it was last measured. */
+bool instance_in_swap(const struct agent_instance *i);
+/* Reads into its row what it uses, if there is a process: a few files. */
 void instance_measure(struct agent_instance *i);
+/* Lets its memory go to swap while it sleeps, or no more; a thaw ends that, too. What can't be done
+ * is logged. */
+int instance_set_swap(struct agent_instance *i, bool allowed);
 /* Writes its record, so that a next agent knows it as it is. */
 void instance_record(struct agent_instance *i);
 /* Likewise once the proxy was told: nothing waits for the record of who enters the rotation. The

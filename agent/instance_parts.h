@@ -34,7 +34,8 @@ void instance_watch_health(struct agent_instance *i, enum health_verdict verdict
 void instance_start_time_up(struct agent_instance *i);
 
 void instance_enter_rotation(struct agent_instance *i);
-/* Freezes or thaws the app: one write. */
+/* Freezes or thaws the app: one write. A thaw that meets its memory on the way to swap first ends
+ * that, by another; neither waits for what the kernel is at. */
 int instance_set_frozen(struct agent_instance *i, bool frozen);
 
 /* Says why it ends; `format` is for people. */
@@ -42,8 +43,8 @@ void instance_set_end(struct agent_instance *i, enum end_reason reason, const ch
     __attribute__((format(printf, 3, 4)));
 /* It never had a process. */
 void instance_give_up(struct agent_instance *i, enum end_reason reason, const char *why);
-/* Its state says that it is on its way out: takes it out of rotation; when the proxy has let go of it,
- * it ends. */
+/* Its state says that it is on its way out: takes it out of rotation; when the proxy has let go of
+ * it, it ends. */
 void instance_leave(struct agent_instance *i);
 /* It is out of rotation and done: paas-init is to end the app. */
 void instance_ask_to_end(struct agent_instance *i);

@@ -21,8 +21,22 @@ void instance_enter_rotation(struct agent_instance *i) {
     instance_record_later(i);
 }
 
+int instance_set_swap(struct agent_instance *i, bool allowed) {
+    struct err err;
+    i->giving = false;
+    if (sandbox_swap(i->host->cgroups, i->row.id, allowed, &err) < 0) {
+        log_warn("%s: %s", i->row.id, err.text);
+        return -1;
+    }
+    i->giving = allowed;
+    return 0;
+}
+
 int instance_set_frozen(struct agent_instance *i, bool frozen) {
     struct err err;
+    if (i->giving && !frozen) {
+        instance_set_swap(i, false);
+    }
     if (sandbox_freeze(i->host->cgroups, i->row.id, frozen, &err) < 0) {
         log_error("%s: %s", i->row.id, err.text);
         return -1;
@@ -49,6 +63,7 @@ void instance_freeze(struct agent_instance *i) {
 static void fall_asleep(struct agent_instance *i) {
     uv_timer_stop(&i->timer);
     i->phase = PHASE_FROZEN;
+    i->given_back = false;
     if (instance_set_frozen(i, true) < 0) {
         instance_thaw(i);
         return;

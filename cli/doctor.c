@@ -303,13 +303,13 @@ static void check_memory(const struct host *host, struct finding *f) {
 
 static void check_swap(const struct host *host, struct finding *f) {
     (void)host;
-    char amount[STR_AMOUNT_MAX];
+    char all[STR_AMOUNT_MAX], free[STR_AMOUNT_MAX];
     int64_t total = memory_line("SwapTotal:");
     if (total > 0) {
-        found(f, CHECK_OK, "%s, which takes the memory of what sleeps when it is needed",
-            str_format_size(total, amount));
+        found(f, CHECK_OK, "%s, %s free, which takes the memory of apps that sleep for long",
+            str_format_size(total, all), str_format_size(memory_line("SwapFree:"), free));
     } else {
-        found(f, CHECK_OK, "none: apps that sleep keep all of their memory");
+        found(f, CHECK_OK, "none: nothing of the memory of apps that sleep comes back");
     }
 }
 

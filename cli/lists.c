@@ -27,6 +27,7 @@ const struct column instance_columns[] = {
     { "AGE", "created_at", FORM_AGE, 4 },
     { "READY", "ready_ms", FORM_MS, 6 },
     { "MEMORY", "memory_bytes", FORM_PLAIN, 5 },
+    { "SWAPPED", "swapped_bytes", FORM_PLAIN, 8 },
     { "RESTARTS", "restarts", FORM_PLAIN, 0 },
     { "LAST END", "last_exit.reason", FORM_PLAIN, 1 },
     { "DETAIL", "last_exit.detail", FORM_PLAIN, 2 },

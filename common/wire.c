@@ -201,6 +201,7 @@ TYPE(instance, F_TEXT(instance, id, JF_REQUIRED, "new at every start"),
     F_INT(instance, restarts, 0, COUNT_MAX, 0, 0, "of this slot"),
     F_OBJECT(instance, last_exit, last_exit, &last_exit_json, 0, "how it, or the last one, ended"),
     F_SIZE(instance, memory_bytes, 0, COUNT_MAX, 0, 0, "memory in use"),
+    F_SIZE(instance, swapped_bytes, 0, COUNT_MAX, 0, 0, "memory that is in the host's swap"),
     F_MILLI(instance, cpu_seconds, 0, COUNT_MAX, 0, 0, "processor time used"),
     F_TEXT(instance, health, JF_OMIT, "the health check's last answer"));
 

@@ -17,7 +17,7 @@ build_packages() {
 test_packages() {
     echo libcmocka-dev clang nftables iproute2 skopeo umoci buildah qemu-system-x86 cpio busybox-static \
         e2fsprogs jq strace nodejs \
-        procps util-linux file systemd python3
+        procps util-linux mount file systemd python3
 }
 
 # Prints those of the named packages that are not installed.

@@ -193,8 +193,9 @@ struct instance {
     int64_t restarts;           /* of this slot */
     struct last_exit last_exit; /* of this instance if it ended, else of the slot's last one */
     int64_t memory_bytes;
-    int64_t cpu_seconds; /* thousandths of a second */
-    char health[128];    /* the health check's last answer, in words */
+    int64_t swapped_bytes; /* given back to the host while it slept, and not used since */
+    int64_t cpu_seconds;   /* thousandths of a second */
+    char health[128];      /* the health check's last answer, in words */
 };
 
 /* Precedes `instances` lines of struct instance, `grants` lines of struct grant, and `decisions`

@@ -29,15 +29,15 @@ static const char *decide(const struct converge_input *in) {
 
 static void missing_ones_start_at_the_lowest_numbers(void **state) {
     (void)state;
-    struct converge_instance running[] = { { 2, LIFE_HEALTHY, 0, false, 0 } };
+    struct converge_instance running[] = { { .number = 2, .life = LIFE_HEALTHY } };
     struct converge_input in = { .wanted = 3, .instances = running, .count = 1 };
     assert_string_equal(decide(&in), "start 1, start 3");
 }
 
 static void enough_is_quiet(void **state) {
     (void)state;
-    struct converge_instance running[] = { { 1, LIFE_HEALTHY, 0, false, 0 },
-        { 2, LIFE_STARTING, 0, false, 0 } };
+    struct converge_instance running[] = { { .number = 1, .life = LIFE_HEALTHY },
+        { .number = 2, .life = LIFE_STARTING } };
     struct converge_input in = { .wanted = 2, .instances = running, .count = 2 };
     assert_string_equal(decide(&in), "");
 }
@@ -45,10 +45,10 @@ static void enough_is_quiet(void **state) {
 static void the_idlest_and_newest_go_first(void **state) {
     (void)state;
     struct converge_instance running[] = {
-        { 1, LIFE_HEALTHY, 0, false, 0 },
-        { 2, LIFE_HEALTHY, 5, false, 0 },
-        { 3, LIFE_HEALTHY, 0, false, 0 },
-        { 4, LIFE_STARTING, 0, false, 0 },
+        { .number = 1, .life = LIFE_HEALTHY },
+        { .number = 2, .life = LIFE_HEALTHY, .in_flight = 5 },
+        { .number = 3, .life = LIFE_HEALTHY },
+        { .number = 4, .life = LIFE_STARTING },
     };
     struct converge_input in = { .wanted = 1, .instances = running, .count = 4 };
     assert_string_equal(decide(&in), "stop 4, stop 3, stop 1");
@@ -56,8 +56,8 @@ static void the_idlest_and_newest_go_first(void **state) {
 
 static void an_unhealthy_one_is_replaced_in_one_step(void **state) {
     (void)state;
-    struct converge_instance running[] = { { 1, LIFE_UNHEALTHY, 3, false, 0 },
-        { 2, LIFE_HEALTHY, 0, false, 0 } };
+    struct converge_instance running[] = { { .number = 1, .life = LIFE_UNHEALTHY, .in_flight = 3 },
+        { .number = 2, .life = LIFE_HEALTHY } };
     struct converge_input in = { .wanted = 2, .instances = running, .count = 2 };
     assert_string_equal(decide(&in), "stop 1, start 1");
 }
@@ -71,31 +71,42 @@ static void a_blocked_slot_waits_and_no_other_takes_its_place(void **state) {
 
 static void sleepers_wake_before_anything_starts(void **state) {
     (void)state;
-    struct converge_instance running[] = { { 1, LIFE_FROZEN, 0, false, 0 } };
+    struct converge_instance running[] = { { .number = 1, .life = LIFE_FROZEN } };
     struct converge_input in = { .wanted = 2, .instances = running, .count = 1 };
     assert_string_equal(decide(&in), "thaw 1, start 2");
 }
 
+static void those_in_memory_wake_before_those_in_swap(void **state) {
+    (void)state;
+    struct converge_instance running[] = {
+        { .number = 1, .life = LIFE_FROZEN, .in_swap = true },
+        { .number = 2, .life = LIFE_FROZEN },
+        { .number = 3, .life = LIFE_FROZEN, .in_swap = true },
+    };
+    struct converge_input in = { .wanted = 2, .frozen = 3, .instances = running, .count = 3 };
+    assert_string_equal(decide(&in), "thaw 2, thaw 1");
+}
+
 static void surplus_falls_asleep_up_to_what_is_kept(void **state) {
     (void)state;
-    struct converge_instance running[] = { { 1, LIFE_HEALTHY, 0, false, 0 },
-        { 2, LIFE_HEALTHY, 0, false, 0 } };
+    struct converge_instance running[] = { { .number = 1, .life = LIFE_HEALTHY },
+        { .number = 2, .life = LIFE_HEALTHY } };
     struct converge_input in = { .wanted = 0, .frozen = 1, .instances = running, .count = 2 };
     assert_string_equal(decide(&in), "freeze 2, stop 1");
 }
 
 static void surplus_sleepers_stop(void **state) {
     (void)state;
-    struct converge_instance running[] = { { 1, LIFE_FROZEN, 0, false, 0 },
-        { 2, LIFE_FROZEN, 0, false, 0 } };
+    struct converge_instance running[] = { { .number = 1, .life = LIFE_FROZEN },
+        { .number = 2, .life = LIFE_FROZEN } };
     struct converge_input in = { .frozen = 1, .instances = running, .count = 2 };
     assert_string_equal(decide(&in), "stop 2");
 }
 
 static void a_missing_standby_starts_and_falls_asleep(void **state) {
     (void)state;
-    struct converge_instance running[] = { { 1, LIFE_HEALTHY, 4, false, 0 },
-        { 2, LIFE_STARTING, 0, false, 0 } };
+    struct converge_instance running[] = { { .number = 1, .life = LIFE_HEALTHY, .in_flight = 4 },
+        { .number = 2, .life = LIFE_STARTING } };
     struct converge_input in = {
         .wanted = 1, .frozen = 1, .standby = 1, .instances = running, .count = 1
     };
@@ -111,14 +122,14 @@ static void a_missing_standby_starts_and_falls_asleep(void **state) {
 
 static void a_standby_takes_the_place_of_the_missing_and_is_made_anew(void **state) {
     (void)state;
-    struct converge_instance running[] = { { 2, LIFE_FROZEN, 0, false, 0 } };
+    struct converge_instance running[] = { { .number = 2, .life = LIFE_FROZEN } };
     const bool blocked[] = { true };
     struct converge_input in = {
         .wanted = 1, .frozen = 1, .standby = 1, .instances = running, .count = 1
     };
     assert_string_equal(decide(&in), "thaw 2, start 1");
-    struct converge_instance later[] = { { 1, LIFE_HEALTHY, 0, false, 9 },
-        { 2, LIFE_HEALTHY, 0, false, 5 } };
+    struct converge_instance later[] = { { .number = 1, .life = LIFE_HEALTHY, .since = 9 },
+        { .number = 2, .life = LIFE_HEALTHY, .since = 5 } };
     struct converge_input after = in;
     after.instances = later;
     after.count = 2;
@@ -130,8 +141,9 @@ static void a_standby_takes_the_place_of_the_missing_and_is_made_anew(void **sta
 
 static void one_that_overslept_stops_unless_it_is_a_standby(void **state) {
     (void)state;
-    struct converge_instance running[] = { { 1, LIFE_FROZEN, 0, .overslept = true, .since = 0 },
-        { 2, LIFE_FROZEN, 0, .overslept = true, .since = 0 }, { 3, LIFE_FROZEN, 0, false, 0 } };
+    struct converge_instance running[] = { { .number = 1, .life = LIFE_FROZEN, .overslept = true },
+        { .number = 2, .life = LIFE_FROZEN, .overslept = true },
+        { .number = 3, .life = LIFE_FROZEN } };
     struct converge_input in = { .frozen = 3, .instances = running, .count = 3 };
     assert_string_equal(decide(&in), "stop 2, stop 1");
     in.standby = 2;
@@ -150,9 +162,12 @@ static void every_decision_leads_to_rest(void **state) {
         size_t count = 0;
         for (int number = 1; number <= 8; number++) {
             if (rand_r(&seed) % 2) {
-                now[count++] = (struct converge_instance){ number,
-                    (enum converge_life)(rand_r(&seed) % 4), rand_r(&seed) % 3,
-                    .overslept = rand_r(&seed) % 4 == 0, .since = rand_r(&seed) % 3 };
+                now[count++] = (struct converge_instance){ .number = number,
+                    .life = (enum converge_life)(rand_r(&seed) % 4),
+                    .in_flight = rand_r(&seed) % 3,
+                    .overslept = rand_r(&seed) % 4 == 0,
+                    .in_swap = rand_r(&seed) % 2 == 0,
+                    .since = rand_r(&seed) % 3 };
             }
         }
         struct converge_input in = { .wanted = rand_r(&seed) % 6,
@@ -167,8 +182,8 @@ static void every_decision_leads_to_rest(void **state) {
                 if (actions[n].kind == CONVERGE_STOP) {
                     gone[actions[n].index] = true;
                 } else if (actions[n].kind == CONVERGE_START) {
-                    now[in.count++] =
-                        (struct converge_instance){ actions[n].number, LIFE_HEALTHY, 0, false, 0 };
+                    now[in.count++] = (struct converge_instance){ .number = actions[n].number,
+                        .life = LIFE_HEALTHY };
                 } else {
                     now[actions[n].index].life =
                         actions[n].kind == CONVERGE_FREEZE ? LIFE_FROZEN : LIFE_HEALTHY;
@@ -204,6 +219,7 @@ int main(void) {
         cmocka_unit_test(an_unhealthy_one_is_replaced_in_one_step),
         cmocka_unit_test(a_blocked_slot_waits_and_no_other_takes_its_place),
         cmocka_unit_test(sleepers_wake_before_anything_starts),
+        cmocka_unit_test(those_in_memory_wake_before_those_in_swap),
         cmocka_unit_test(surplus_falls_asleep_up_to_what_is_kept),
         cmocka_unit_test(surplus_sleepers_stop),
         cmocka_unit_test(a_missing_standby_starts_and_falls_asleep),
