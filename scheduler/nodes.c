@@ -436,6 +436,7 @@ static void take_facts(struct scheduler *s, const struct report *r) {
         .routes_term = head->routes_term,
         .routes_revision = head->routes_revision,
         .memory_total = head->memory_total,
+        .full = head->reason[0] != '\0',
         .instances = r->facts,
         .instance_count = (size_t)head->instances,
         .grants = r->grants,

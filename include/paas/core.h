@@ -90,6 +90,7 @@ struct core_report {
     int64_t routes_term; /* that its proxy applied */
     int64_t routes_revision;
     int64_t memory_total; /* bytes */
+    bool full;            /* what should start there has no room */
     const struct core_instance *instances;
     size_t instance_count;
     const struct grant *grants; /* in force there; read in the first whole report only */

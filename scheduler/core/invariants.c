@@ -183,6 +183,7 @@ static uint64_t digest_node(uint64_t hash, const struct node *node) {
     hash = hash_int(hash_int(hash, node->reported_at), node->revision);
     hash = hash_int(hash_int(hash, node->routes_term), node->routes_revision);
     hash = hash_int(hash, node->joined_dirty + 2 * node->lost_dirty + 4 * node->grants_dirty);
+    hash = hash_int(hash, node->full);
     for (size_t i = 0; i < node->instance_count; i++) {
         const struct core_instance *fact = &node->instances[i]->fact;
         hash = hash_text(hash_text(hash_text(hash, fact->id), fact->app), fact->process);

@@ -1,10 +1,11 @@
 /* Which nodes get a process's instances: filters, then a total order. SPDX-License-Identifier:
  * Apache-2.0
  *
- * Filters: the node lives and has a free instance slot. Order: fewest of this process, lowest load,
- * name. What is placed stays where it is unless its node is lost and another one can take it.
- * Memory orders and does not filter: limits are not use, and a node refuses by itself, at once,
- * what it can't hold.
+ * Filters: the node lives and has a free instance slot. Order: not full, fewest of this process,
+ * lowest load, name. What is placed stays where it is unless its node is lost and another one can
+ * take it. Memory orders and does not filter: limits are not use, and a node refuses by itself, at
+ * once, what it can't hold, and says that it is full. Then it is the last to get more, and gets it
+ * only where all are full.
  */
 #include "state.h"
 
@@ -42,6 +43,9 @@ static struct placed *entry_of(struct release *r, uint32_t process, uint32_t nod
 /* Whether node `a` with `here_a` of the process goes before node `b`. */
 static bool goes_before(
     const struct node *a, int64_t here_a, const struct node *b, int64_t here_b) {
+    if (a->full != b->full) {
+        return !a->full;
+    }
     if (here_a != here_b) {
         return here_a < here_b;
     }

@@ -213,6 +213,7 @@ int apply_report(struct core *c, const struct core_report *report) {
         node->routes_revision = report->routes_revision;
     }
     node->memory_total = report->memory_total;
+    node->full = report->full;
     c->heard_term = report->term > c->heard_term ? report->term : c->heard_term;
     for (size_t i = 0; i < report->instance_count; i++) {
         apply_instance(c, node, index, &report->instances[i], &chain);

@@ -87,6 +87,7 @@ struct node {
     int64_t revision; /* of the grants last published */
     int64_t routes_term, routes_revision;
     int64_t memory_total;
+    bool full;                  /* it said that it has no room */
     int64_t promised_instances; /* floors */
     int64_t promised_memory;    /* floors, and those kept asleep */
     struct tracked **instances; /* by id */

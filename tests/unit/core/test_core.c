@@ -518,6 +518,46 @@ static void instances_spread_and_shrink_evenly(void **state) {
     world_end(&w);
 }
 
+static void more_goes_where_there_is_room_and_stays_where_it_is(void **state) {
+    struct world w;
+    struct world_app a;
+    (void)state;
+    serve(&w, &a, 1);
+    w.full = "n2";
+    report(&w, "n2", true, "");
+    report(&w, "n3", true, "");
+    app_rule_set(&a, "web", 5, 5);
+    app_send(&w, &a);
+    GRANTS(&w, "n1", "shop.web r1 3..3 demand\n");
+    GRANTS(&w, "n2", "");
+    GRANTS(&w, "n3", "shop.web r1 2..2\n");
+    w.full = NULL; /* it has room again */
+    report(&w, "n2", false, "");
+    app_rule_set(&a, "web", 6, 6);
+    app_send(&w, &a);
+    GRANTS(&w, "n2", "shop.web r1 1..1\n");
+    w.full = "n1"; /* what is there is not taken away */
+    report(&w, "n1", false, "");
+    GRANTS(&w, "n1", "shop.web r1 3..3 demand\n");
+    world_end(&w);
+}
+
+static void where_all_are_full_all_get_their_share(void **state) {
+    struct world w;
+    struct world_app a;
+    (void)state;
+    serve(&w, &a, 1);
+    w.full = "n1";
+    report(&w, "n1", false, "");
+    w.full = "n2";
+    report(&w, "n2", true, "");
+    app_rule_set(&a, "web", 4, 4);
+    app_send(&w, &a);
+    GRANTS(&w, "n1", "shop.web r1 2..2 demand\n");
+    GRANTS(&w, "n2", "shop.web r1 2..2\n");
+    world_end(&w);
+}
+
 static void a_lost_node_s_instances_move_and_a_lone_node_keeps_its_own(void **state) {
     struct world w;
     struct world_app a;
@@ -639,6 +679,8 @@ int main(void) {
         cmocka_unit_test(stop_leaves_what_a_start_needs),
         cmocka_unit_test(destroy_takes_grants_and_routes),
         cmocka_unit_test(instances_spread_and_shrink_evenly),
+        cmocka_unit_test(more_goes_where_there_is_room_and_stays_where_it_is),
+        cmocka_unit_test(where_all_are_full_all_get_their_share),
         cmocka_unit_test(a_lost_node_s_instances_move_and_a_lone_node_keeps_its_own),
         cmocka_unit_test(a_scheduler_that_was_paused_calls_nobody_lost),
         cmocka_unit_test(a_new_scheduler_starts_from_the_grants_in_force),

@@ -112,6 +112,7 @@ static void make_report(struct history *h, struct core_report *r, struct core_in
     r->routes_term = 1;
     r->routes_revision = below(&h->random, h->w.routes_revision + 1);
     r->memory_total = INT64_C(1) << 32;
+    r->full = below(&h->random, 4) == 0;
     r->instances = rows;
     r->instance_count = (size_t)below(&h->random, 6);
     for (size_t i = 0; i < r->instance_count; i++) {

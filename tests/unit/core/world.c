@@ -175,6 +175,7 @@ int report(struct world *w, const char *node, bool whole, const char *rows) {
         .routes_term = 1,
         .routes_revision = w->routes_revision,
         .memory_total = INT64_C(8) << 30,
+        .full = w->full && strcmp(w->full, node) == 0,
         .instances = facts };
     r.instance_count = read_rows(rows, facts);
     snprintf(r.node, sizeof(r.node), "%s", node);

@@ -5,7 +5,13 @@
 
 #include <paas/core.h>
 
-enum { WORLD_RELEASES = 8, WORLD_NODES = 8, WORLD_ROWS = 64, WORLD_TEXT = 8192, WORLD_KEEP_MS = 60000 };
+enum {
+    WORLD_RELEASES = 8,
+    WORLD_NODES = 8,
+    WORLD_ROWS = 64,
+    WORLD_TEXT = 8192,
+    WORLD_KEEP_MS = 60000
+};
 
 struct world_app {
     struct core_app app;
@@ -19,6 +25,7 @@ struct world {
     struct core *core;
     int64_t now;
     int64_t routes_revision; /* last sent */
+    const char *full;        /* the node whose reports say so; NULL: none */
     struct core_actions last;
     char text[WORLD_TEXT]; /* all actions since world_clear(), one a line */
 };
