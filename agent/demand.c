@@ -28,13 +28,15 @@ const char *const demand_reason_words[] = {
     [DEMAND_HELD_UP] = "requests waited a moment ago",
     [DEMAND_FALLING] = "a surplus goes slowly",
     [DEMAND_ASLEEP] = "no request for long",
-    [DEMAND_AT_MAX] = "more would run if it might",
+    [DEMAND_AT_MAX] = "more are asked for than max",
     [DEMAND_RPS] = "requests a second",
     [DEMAND_CPU] = "processors are in use",
     [DEMAND_MEMORY] = "memory is in use",
     [DEMAND_P99] = "answers are slow",
     [DEMAND_METRIC] = "the app's own number",
     [DEMAND_STEP] = "not so many at once",
+    [DEMAND_SCHEDULE] = "nothing asks for more than the schedule",
+    [DEMAND_AT_GRANT] = "more are asked for than this host is granted",
 };
 
 static int64_t larger(int64_t a, int64_t b) {
@@ -343,7 +345,7 @@ static int64_t wanted(struct demand *d, const struct demand_settings *settings,
         want = larger(want, 1);
     }
     if (want <= settings->min) {
-        out->reason = DEMAND_AT_MIN;
+        out->reason = settings->min_scheduled ? DEMAND_SCHEDULE : DEMAND_AT_MIN;
     }
     return larger(want, settings->min);
 }
@@ -378,6 +380,8 @@ static struct demand_settings sane(const struct demand_settings *s) {
         .step_up = clamp(s->step_up, 0, DEMAND_INSTANCES_MAX),
         .step_down = clamp(s->step_down, 0, DEMAND_INSTANCES_MAX),
         .step_period = clamp(s->step_period, 0, TIME_MAX),
+        .min_scheduled = s->min_scheduled,
+        .max_granted = s->max_granted,
     };
 }
 
@@ -407,7 +411,7 @@ void demand_decide(struct demand *d, const struct demand_settings *given,
     }
     if (running > settings->max) {
         running = settings->max;
-        out->reason = DEMAND_AT_MAX;
+        out->reason = settings->max_granted ? DEMAND_AT_GRANT : DEMAND_AT_MAX;
     }
     if (is_idle(d, settings, &s)) {
         running = 0;

@@ -54,22 +54,26 @@ struct demand_settings {
     msec queue_delay;    /* 0: DEMAND_WAIT_MS */
     int64_t step_up, step_down; /* most instances more and fewer in each step_period; 0: any */
     msec step_period;
+    bool min_scheduled; /* min is what the time of day asks for, not the rule's least */
+    bool max_granted;   /* max is this host's share, not the rule's most */
 };
 
 enum demand_reason {
-    DEMAND_AT_MIN,  /* nothing asks for more */
-    DEMAND_LEVEL,   /* requests in flight */
-    DEMAND_QUEUE,   /* requests wait */
-    DEMAND_HELD_UP, /* a queue asked for it a moment ago */
-    DEMAND_FALLING, /* a surplus goes slowly */
-    DEMAND_ASLEEP,  /* nothing came for long */
-    DEMAND_AT_MAX,  /* more would run if it might */
-    DEMAND_RPS,     /* requests a second */
-    DEMAND_CPU,     /* use of processors */
-    DEMAND_MEMORY,  /* use of memory */
-    DEMAND_P99,     /* slow answers */
-    DEMAND_METRIC,  /* the app's own number */
-    DEMAND_STEP,    /* not so many at once */
+    DEMAND_AT_MIN,   /* nothing asks for more */
+    DEMAND_LEVEL,    /* requests in flight */
+    DEMAND_QUEUE,    /* requests wait */
+    DEMAND_HELD_UP,  /* a queue asked for it a moment ago */
+    DEMAND_FALLING,  /* a surplus goes slowly */
+    DEMAND_ASLEEP,   /* nothing came for long */
+    DEMAND_AT_MAX,   /* more is asked for */
+    DEMAND_RPS,      /* requests a second */
+    DEMAND_CPU,      /* use of processors */
+    DEMAND_MEMORY,   /* use of memory */
+    DEMAND_P99,      /* slow answers */
+    DEMAND_METRIC,   /* the app's own number */
+    DEMAND_STEP,     /* not so many at once */
+    DEMAND_SCHEDULE, /* nothing asks for more than the time of day */
+    DEMAND_AT_GRANT, /* more is asked for than this host may run */
 };
 extern const char *const demand_reason_words[];
 

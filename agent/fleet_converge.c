@@ -109,6 +109,8 @@ static struct demand_settings settings_of(const struct group *g) {
         .step_up = rule->step_up,
         .step_down = rule->step_down,
         .step_period = rule->step_period,
+        .min_scheduled = scheduled > g->grant.floor,
+        .max_granted = most < rule->max,
     };
 }
 
@@ -134,6 +136,11 @@ static void begin_demand(struct group *g, msec now) {
     g->is_target = true;
     demand_init(&g->demand, awake ? now : now - g->grant.rule.idle);
     g->decided.running = awake;
+}
+
+/* More is asked for than may run. */
+static bool is_held(enum demand_reason reason) {
+    return reason == DEMAND_AT_MAX || reason == DEMAND_AT_GRANT;
 }
 
 static void remember_decision(struct group *g, int64_t from, const struct demand_sample *sample) {
@@ -177,7 +184,7 @@ static int64_t wanted_running(struct group *g, msec now) {
     enum demand_reason before = g->decided.reason;
     int64_t running = g->decided.running;
     demand_decide(&g->demand, &settings, &sample, &g->decided);
-    bool stuck = g->decided.reason == DEMAND_AT_MAX && before != DEMAND_AT_MAX;
+    bool stuck = is_held(g->decided.reason) && !is_held(before);
     if (g->decided.running != running || stuck) {
         remember_decision(g, running, &sample);
     }

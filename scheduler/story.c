@@ -135,8 +135,13 @@ void story_tell_decision(struct scheduler *s, const struct scaling_decision *dec
         .message = message,
         .detail = (char *)decision->message,
     };
-    snprintf(message, sizeof(message), "%lld to %lld: %s", (long long)decision->from,
-        (long long)decision->to, decision->reason);
+    if (decision->from == decision->to) {
+        snprintf(message, sizeof(message), "stays at %lld: %s", (long long)decision->to,
+            decision->reason);
+    } else {
+        snprintf(message, sizeof(message), "%lld to %lld: %s", (long long)decision->from,
+            (long long)decision->to, decision->reason);
+    }
     str_copy(event.type, sizeof(event.type), "autoscaled");
     memcpy(event.app, decision->app, sizeof(event.app));
     memcpy(event.process, decision->process, sizeof(event.process));

@@ -447,6 +447,22 @@ static void a_longer_window_remembers_longer(void **state) {
     assert_int_equal(decide(&d, &settings, sample).running, 1);
 }
 
+static void who_holds_a_number_is_the_reason(void **state) {
+    (void)state;
+    struct demand d;
+    struct demand_settings settings = { .concurrency = 1, .min = 2, .max = 4, .idle = 1000 };
+    struct demand_sample sample = { .ready = 2 };
+    demand_init(&d, 0);
+    assert_int_equal(decide(&d, &settings, sample).reason, DEMAND_AT_MIN);
+    settings.min_scheduled = true;
+    assert_int_equal(decide(&d, &settings, sample).reason, DEMAND_SCHEDULE);
+    sample.use = 50000;
+    sample.use_reason = DEMAND_CPU;
+    assert_int_equal(decide(&d, &settings, sample).reason, DEMAND_AT_MAX);
+    settings.max_granted = true;
+    assert_int_equal(decide(&d, &settings, sample).reason, DEMAND_AT_GRANT);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(one_held_request_wakes_one),
@@ -467,6 +483,7 @@ int main(void) {
         cmocka_unit_test(the_number_of_a_worker_wakes_it_and_lets_it_sleep),
         cmocka_unit_test(steps_bound_what_a_period_changes),
         cmocka_unit_test(a_longer_window_remembers_longer),
+        cmocka_unit_test(who_holds_a_number_is_the_reason),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
