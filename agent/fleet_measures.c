@@ -246,7 +246,10 @@ void group_set_measures(struct group *g, bool changed) {
 }
 
 int64_t group_scheduled(const struct group *g) {
-    return g->measures ? g->measures->scheduled : 0;
+    /* The grant's ceiling is what the rule allows, less the floors of other hosts: they run. */
+    int64_t elsewhere = g->grant.rule.max - g->grant.ceiling;
+    int64_t all = g->measures ? g->measures->scheduled : 0;
+    return elsewhere <= 0 ? all : all > elsewhere ? all - elsewhere : 0;
 }
 
 void group_use(const struct group *g, struct demand_sample *sample) {

@@ -157,7 +157,8 @@ int64_t group_standbys(const struct group *g);
 /* Has it measured as its rule says, or no more; `changed`: by another rule than before. */
 void group_set_measures(struct group *g, bool changed);
 void group_forget_measures(struct group *g);
-/* The least number of instances at this time of day; 0 without a schedule. */
+/* The least number of instances here at this time of day, beside those that other hosts are
+ * granted; 0 without a schedule. */
 int64_t group_scheduled(const struct group *g);
 /* Fills what use asks for. */
 void group_use(const struct group *g, struct demand_sample *sample);

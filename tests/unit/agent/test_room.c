@@ -1,5 +1,5 @@
-/* Who has room in the host's memory, and whose memory goes to swap. SPDX-License-Identifier:
- * Apache-2.0 */
+/* How many are promised here, who has room in the host's memory, and whose memory goes to swap.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -130,6 +130,34 @@ static void what_an_awake_one_has_in_swap_is_not_free(void **state) {
     scene_free(s);
 }
 
+static void on_closed(uv_handle_t *handle) {
+    (void)handle;
+}
+
+static void a_schedule_counts_what_other_hosts_run(void **state) {
+    (void)state;
+    struct scene *s = scene(TOTAL);
+    uv_loop_t loop;
+    assert_int_equal(uv_loop_init(&loop), 0);
+    assert_int_equal(uv_timer_init(&loop, &s->fleet.measure), 0);
+    s->group.grant = (struct grant){ .floor = 1,
+        .ceiling = 7, /* three of ten are floors elsewhere */
+        .target_of_demand = true,
+        .rule = { .min = 4, .max = 10, .concurrency = 1, .schedule = "daily 00:00-24:00 5" } };
+    assert_int_equal(group_scheduled(&s->group), 0);
+    group_set_measures(&s->group, true);
+    assert_int_equal(group_scheduled(&s->group), 2);
+    assert_int_equal(group_floor(&s->group), 2);
+    s->group.grant.ceiling = 5;
+    assert_int_equal(group_scheduled(&s->group), 0);
+    assert_int_equal(group_floor(&s->group), 1);
+    group_forget_measures(&s->group);
+    uv_close((uv_handle_t *)&s->fleet.measure, on_closed);
+    assert_int_equal(uv_run(&loop, UV_RUN_DEFAULT), 0);
+    assert_int_equal(uv_loop_close(&loop), 0);
+    scene_free(s);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(who_sleeps_longest_gives_first_once_it_has_slept_for_long),
@@ -138,6 +166,7 @@ int main(void) {
         cmocka_unit_test(a_sleeper_in_memory_wakes_without_room),
         cmocka_unit_test(one_in_swap_needs_all_of_its_memory_again),
         cmocka_unit_test(what_an_awake_one_has_in_swap_is_not_free),
+        cmocka_unit_test(a_schedule_counts_what_other_hosts_run),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
