@@ -111,6 +111,7 @@ int launch_sandbox(const struct instance_host *host, const struct release_config
     spec->pids_max = (uint32_t)process->pids;
     spec->files_max = (uint32_t)process->files;
     spec->memory_bytes = (uint64_t)process->memory;
+    spec->flags = process->rootfs == ROOTFS_DISK ? SANDBOX_DISK : 0;
     spec->rootfs_bytes = (uint64_t)process->disk;
     spec->n_resolvers = host->resolver_count;
     memcpy(spec->resolvers, host->resolvers, sizeof spec->resolvers);

@@ -54,7 +54,8 @@ struct child {
 struct spawner {
     int socket;
     int signals;
-    int store; /* the directory of layers */
+    int store;  /* the directory of layers */
+    int images; /* that of roots on disk */
     struct slots slots;
     struct sandbox_host *host;
     struct in_addr forwarder; /* address of the name server for instances */
@@ -396,6 +397,7 @@ static int open_host(struct spawner *s, const struct spawner_options *o, struct 
         .init_path = o->init_path,
         .n_resolvers = s->names.instance_count,
         .store_fd = s->store,
+        .images_fd = s->images,
     };
     memcpy(options.resolvers, s->names.instances, sizeof options.resolvers);
     s->host = sandbox_host_open(&options, err);
@@ -404,7 +406,7 @@ static int open_host(struct spawner *s, const struct spawner_options *o, struct 
 }
 
 static int spawner_open(struct spawner *s, const struct spawner_options *o, struct err *err) {
-    *s = (struct spawner){ .socket = o->socket, .signals = -1, .store = -1 };
+    *s = (struct spawner){ .socket = o->socket, .signals = -1, .store = -1, .images = -1 };
     list_init(&s->children);
     int slots = open_directory(o->run, "spawner", 0700, err);
     if (slots < 0 || slots_open(&s->slots, slots, err) < 0) {
@@ -413,7 +415,8 @@ static int spawner_open(struct spawner *s, const struct spawner_options *o, stru
     s->store_ids =
         sandbox_ids(PLATFORM_ID_BASE + o->platform * PLATFORM_ID_COUNT, SANDBOX_SLOT_STORE);
     s->store = open_directory(o->data, "layers", 0711, err);
-    if (s->store < 0 || layer_sweep(s->store, s->store_ids, err) < 0) {
+    s->images = open_directory(o->data, "roots", 0700, err);
+    if (s->store < 0 || s->images < 0 || layer_sweep(s->store, s->store_ids, err) < 0) {
         return -1;
     }
     return open_host(s, o, err);
@@ -425,6 +428,7 @@ static void spawner_close(struct spawner *s) {
     }
     slots_close(&s->slots);
     file_close(&s->store);
+    file_close(&s->images);
     file_close(&s->signals);
     file_close(&s->socket);
 }
@@ -524,6 +528,9 @@ int spawner_clear(const struct spawner_options *options, struct err *err) {
     int result = spawner_open(&s, options, err);
     if (result == 0) {
         result = do_sweep(&s, NULL, err);
+        while (waitpid(-1, NULL, 0) > 0) {
+            /* All of its children wait for disks that roots lie on. */
+        }
     }
     if (s.host && sandbox_host_close(s.host, SANDBOX_CLEAR, result < 0 ? NULL : err) < 0) {
         result = -1;

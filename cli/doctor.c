@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/statvfs.h>
@@ -24,6 +25,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <linux/loop.h>
 #include <linux/netlink.h>
 #include <linux/seccomp.h>
 
@@ -231,6 +233,15 @@ static void check_overlay(const struct host *host, struct finding *f) {
     found(f, there ? CHECK_OK : CHECK_WARNING, there ? "overlay is there" : "not loaded yet");
 }
 
+static void check_loop(const struct host *host, struct finding *f) {
+    (void)host;
+    int control = open("/dev/loop-control", O_RDWR | O_CLOEXEC);
+    bool there = control >= 0 && ioctl(control, LOOP_CTL_GET_FREE) >= 0;
+    file_close(&control);
+    found(f, there ? CHECK_OK : CHECK_WARNING,
+        there ? "loop devices are there, for roots on disk" : "no roots on disk: no loop devices");
+}
+
 /* ---- Room ---- */
 
 static void check_ids(const struct host *host, struct finding *f) {
@@ -409,6 +420,7 @@ static const struct check {
     { "namespaces", check_namespaces, "run on the host itself, or in a privileged container" },
     { "user-namespaces", check_user_namespaces, "sysctl -w user.max_user_namespaces=15000" },
     { "overlayfs", check_overlay, "modprobe overlay" },
+    { "loop", check_loop, "modprobe loop" },
     { "seccomp", check_seccomp, "boot a kernel with CONFIG_SECCOMP_FILTER" },
     { "openat2", check_openat2, "boot a kernel of 5.6 or newer" },
     { "nftables", check_nftables, "modprobe nf_tables" },

@@ -51,6 +51,7 @@ const char *const end_reason_names[] = {
         NULL,
 };
 const char *const stack_names[] = { "host", "scratch", "image", NULL };
+static const char *const rootfs_names[] = { "memory", "disk", NULL };
 const char *const local_type_names[] = {
 #define X(id, name) [LOCAL_##id] = name,
     LOCAL_TYPES(X)
@@ -130,6 +131,7 @@ TYPE(process_spec, F_TEXT(process_spec, name, JF_NAME | JF_OMIT, "name of the pr
     F_MILLI(process_spec, cpus, CPU_MILLI_MIN, CPU_MILLI_MAX, CPUS_DEFAULT, 0, "processors"),
     F_INT(process_spec, pids, 1, 32768, PIDS_DEFAULT, 0, "most processes and threads"),
     F_INT(process_spec, files, 16, 1048576, FILES_DEFAULT, 0, "most open descriptors"),
+    F_ENUM(process_spec, rootfs, rootfs_names, ROOTFS_MEMORY, JF_OMIT, "where writes go"),
     F_SIZE(process_spec, disk, 1 << 20, DISK_MAX, DISK_DEFAULT, 0, "room to write"),
     F_OBJECT(process_spec, health, health_spec, &health_spec_json, 0, "how to tell it is well"),
     F_OBJECT(process_spec, autoscale, scale_rule, &scale_rule_json, 0, "how to scale by load"),

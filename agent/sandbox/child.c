@@ -23,7 +23,9 @@
 enum {
     FDS_ASIDE = 64, /* above every number that paas-init is given */
     FDS_MAX = INIT_FD_END,
+    SHM_BYTES = 64 << 20, /* of /dev/shm beside a root on disk: what Docker gives */
 };
+#define SHM_FILES "4096"
 
 /* What paas-init needs to watch over the app and to make it its user. */
 static const uint64_t init_caps = 1ULL << CAP_KILL | 1ULL << CAP_SETUID | 1ULL << CAP_SETGID;
@@ -90,6 +92,16 @@ static int do_root(struct run *run, const struct plan_step *step, struct err *er
     return rootfs_mount(&run->root, err);
 }
 
+/* Memory that processes share is memory, wherever the root is. */
+static int make_shm(const struct run *run, unsigned attr, struct err *err) {
+    char size[24], owner[16];
+    snprintf(size, sizeof size, "%d", SHM_BYTES);
+    snprintf(owner, sizeof owner, "%u", run->root.ids);
+    const char *const params[] = { "size", size, "nr_inodes", SHM_FILES, "mode", "1777", "uid",
+        owner, "gid", owner, NULL, NULL };
+    return mount_new("tmpfs", params, attr, err);
+}
+
 static const char *const pts_params[] = { "ptmxmode", "0666", "mode", "0620", NULL, NULL };
 
 static int make_mount(const struct run *run, const struct plan_mount *m, struct err *err) {
@@ -103,6 +115,8 @@ static int make_mount(const struct run *run, const struct plan_mount *m, struct 
         return mount_new("proc", NULL, m->attr, err);
     case PLAN_PTS:
         return mount_new("devpts", pts_params, m->attr, err);
+    case PLAN_SHM:
+        return make_shm(run, m->attr, err);
     case PLAN_WRITABLE:
     case PLAN_SHARED:
         return mount_clone(&from, err);
@@ -224,6 +238,7 @@ int child_prepare(const void *child, struct err *err) {
     run.root.address = in.address;
     run.root.overlay_fds = in.host->features.overlay_fds;
     rootfs_init(&run.root);
+    run.root.writable = in.disk;
     memcpy(run.fds, in.fds, sizeof run.fds);
     return prepare(&in, err) < 0 ? -1 : run_plan(&run, err);
 }

@@ -13,6 +13,7 @@ struct child {
     const struct plan *plan;
     struct idmap_pair userns;
     struct in_addr address;
+    int disk;             /* detached mount of the root on disk; -1: it is in memory */
     int cgroup_ns;        /* to enter; -1: one is made */
     int netns;            /* to enter; -1: a new one is there */
     int fds[INIT_FD_END]; /* by number in paas-init; -1: none. 0, 1 and 2 are /dev/null */

@@ -138,6 +138,9 @@ static int open_parts(
     if (!(o->flags & SANDBOX_NO_NETWORK) && open_network(host, o, err) < 0) {
         return -1;
     }
+    if (disk_open(&host->disks, o->images_fd, err) < 0) {
+        return -1;
+    }
     host->ids.proc = host->cgroups.proc = host->proc;
     host->cgroups.lean = &host->lean;
     /* Last: after it, paths of the machine are gone. */
@@ -151,6 +154,7 @@ static void close_parts(struct sandbox_host *host) {
     if (host->network) {
         netns_host_close(&host->net);
     }
+    disk_close(&host->disks);
     idmap_cache_finish(&host->ids);
     cgroup_close(&host->cgroups);
     file_close(&host->seccomp_exec);
@@ -181,6 +185,7 @@ struct sandbox_host *sandbox_host_open(const struct sandbox_host_options *o, str
     host->platform = o->platform;
     host->id_base = o->id_base;
     host->agent_uid = o->agent_uid;
+    disk_open(&host->disks, -1, NULL);
     host->proc = host->pid_ns = host->init_program = host->seccomp_app = host->seccomp_exec = -1;
     host->cgroups =
         (struct sandbox_cgroups){ .instances = -1, .v1 = { -1, -1, -1 }, .tasks = { -1, -1, -1 } };

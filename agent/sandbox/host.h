@@ -3,6 +3,7 @@
 #define SANDBOX_HOST_H
 
 #include "cgroup.h"
+#include "disk.h"
 #include "host_features.h"
 #include "idmap.h"
 #include "lean.h"
@@ -27,6 +28,7 @@ struct sandbox_host {
     struct spawn_place place;
     struct sandbox_cgroups cgroups;
     struct idmap_cache ids;
+    struct disk_holds disks;
     struct netns_host net;
     struct netns_made networks[IDMAP_SLOTS]; /* made ahead; fd -1: none */
 

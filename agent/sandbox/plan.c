@@ -26,10 +26,14 @@ static const struct plan_mount common_mounts[] = {
     { "proc", PLAN_PROC, NULL, 0, HIDDEN },
     { "dev", PLAN_SHARED, NS_DEV, 0, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC },
     { "dev/pts", PLAN_PTS, NULL, 0, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC },
-    { "dev/shm", PLAN_WRITABLE, "shm", 0,
-        MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC },
     { "tmp", PLAN_WRITABLE, "tmp", 0, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV },
 };
+
+/* In memory it is a part of the writable file system, and shares its bounds. */
+static const struct plan_mount shm_in_memory = { "dev/shm", PLAN_WRITABLE, "shm", 0,
+    MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC };
+static const struct plan_mount shm_beside_disk = { "dev/shm", PLAN_SHM, NULL, 0,
+    MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC };
 
 static const struct plan_mount host_mounts[] = {
     { "usr", PLAN_SHARED, NS_USR, MOUNT_WITH_CHILDREN, SYSTEM },
@@ -87,6 +91,7 @@ void plan_make(const struct sandbox_spec *spec, const struct features *features,
     add(out, STEP_CGROUPS);
     add_root(out, spec);
     add_mounts(out, common_mounts, sizeof common_mounts / sizeof common_mounts[0]);
+    add_mounts(out, spec->flags & SANDBOX_DISK ? &shm_beside_disk : &shm_in_memory, 1);
     add_masks(out, features);
     if (spec->stack == SANDBOX_HOST) {
         add_mounts(out, host_mounts, sizeof host_mounts / sizeof host_mounts[0]);

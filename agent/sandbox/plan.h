@@ -35,6 +35,7 @@ enum plan_kind {
 enum plan_source {
     PLAN_PROC,     /* a fresh proc */
     PLAN_PTS,      /* a fresh devpts */
+    PLAN_SHM,      /* a fresh tmpfs for /dev/shm */
     PLAN_WRITABLE, /* a directory of the instance's writable file system: `from` */
     PLAN_SHARED,   /* a path of the small root: `from` */
 };

@@ -137,7 +137,7 @@ static int fill(const struct rootfs *r, struct err *err) {
     return result;
 }
 
-int rootfs_make_writable(struct rootfs *r, struct err *err) {
+static int make_in_memory(const struct rootfs *r, struct err *err) {
     char size[24], inodes[24], owner[16];
     uint64_t files_max = r->spec->rootfs_bytes / INODE_BYTES;
     snprintf(size, sizeof size, "%llu", (unsigned long long)r->spec->rootfs_bytes);
@@ -146,7 +146,13 @@ int rootfs_make_writable(struct rootfs *r, struct err *err) {
     snprintf(owner, sizeof owner, "%u", r->ids);
     const char *const params[] = { "size", size, "nr_inodes", inodes, "mode", "0755", "uid", owner,
         "gid", owner, NULL, NULL };
-    r->writable = mount_new("tmpfs", params, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, err);
+    return mount_new("tmpfs", params, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, err);
+}
+
+int rootfs_make_writable(struct rootfs *r, struct err *err) {
+    if (r->writable < 0) {
+        r->writable = make_in_memory(r, err);
+    }
     if (r->writable < 0 || fill(r, err) < 0) {
         return -1;
     }

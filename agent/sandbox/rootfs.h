@@ -26,7 +26,8 @@ struct rootfs {
 /* Sets every descriptor to -1. */
 void rootfs_init(struct rootfs *r);
 
-/* Makes the writable file system, attaches it at NS_WRITABLE and fills it. */
+/* Fills the writable file system and attaches it at NS_WRITABLE; makes it, in memory, where
+ * `writable` is none yet. */
 int rootfs_make_writable(struct rootfs *r, struct err *err);
 /* Opens the next lower layer: `index` in the spec, mapped through `userns`, or, when it is
  * spec->n_layers, the host stack's skeleton. */

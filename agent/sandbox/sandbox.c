@@ -47,6 +47,7 @@ struct start {
     const struct sandbox_fds *fds;
     struct plan plan;
     struct idmap_pair userns;
+    int disk; /* the root's mount, where it lies on disk */
     struct state state;
     struct cgroup_birth birth;
     struct cgroup_app app;
@@ -113,6 +114,7 @@ static int bear_child(struct start *s, struct err *err) {
         .userns = s->userns,
         .address = s->host->network ? sandbox_address(s->host->platform, s->spec->slot)
                                     : (struct in_addr){ 0 },
+        .disk = s->disk,
         .cgroup_ns = s->birth.namespace,
         .netns = s->netns };
     number_fds(s, child.fds);
@@ -149,8 +151,17 @@ static int read_start_time(int proc, pid_t pid, uint64_t *out, struct err *err) 
     return 0;
 }
 
+/* Not in the child: its cgroup may use no disk, and so it can't mount one. */
+static int make_disk(struct start *s, struct err *err) {
+    if (s->spec->flags & SANDBOX_DISK) {
+        s->disk = disk_make(s->host, s->spec, sandbox_ids(s->host->id_base, s->spec->slot), err);
+        return s->disk < 0 ? err_wrap(err, "can't make the root on disk") : 0;
+    }
+    return 0;
+}
+
 static int run_start(struct start *s, struct sandbox_started *out, struct err *err) {
-    if (make_parts(s, err) < 0 || bear_child(s, err) < 0) {
+    if (make_disk(s, err) < 0 || make_parts(s, err) < 0 || bear_child(s, err) < 0) {
         return -1;
     }
     *out = (struct sandbox_started){ .pid = s->pid, .slot = s->spec->slot };
@@ -167,9 +178,11 @@ static void undo(struct start *s) {
     }
     cgroup_destroy(&s->host->cgroups, s->spec->id, DESTROY_WAIT_MS, NULL);
     state_unmake(&s->state, s->fds->dir);
+    disk_drop(s->host, s->spec->id);
 }
 
 static void release(struct start *s) {
+    file_close(&s->disk);
     file_close(&s->birth.init);
     file_close(&s->birth.namespace);
     cgroup_app_close(&s->app);
@@ -181,9 +194,13 @@ static void release(struct start *s) {
 
 int sandbox_start(struct sandbox_host *host, const struct sandbox_spec *spec,
     const struct sandbox_fds *fds, struct sandbox_started *out, struct err *err) {
-    struct start s = {
-        .host = host, .spec = spec, .fds = fds, .birth = { -1, -1 }, .netns = -1, .pidfd = -1
-    };
+    struct start s = { .host = host,
+        .spec = spec,
+        .fds = fds,
+        .disk = -1,
+        .birth = { -1, -1 },
+        .netns = -1,
+        .pidfd = -1 };
     state_init(&s.state);
     cgroup_app_init(&s.app);
     if (sandbox_spec_check(spec, err) < 0) {
@@ -234,13 +251,23 @@ static bool id_is_safe(const char *id) {
     return len > 0 && len < SANDBOX_ID_MAX && id[0] != '.' && !strchr(id, '/');
 }
 
+/* Its end shall not wait for the disk. */
+static void hold_disk(struct sandbox_host *host, const char *id) {
+    pid_t init = cgroup_init_pid(&host->cgroups, id, NULL);
+    if (init > 0) {
+        disk_adopt(host, id, init);
+    }
+}
+
 int sandbox_destroy(struct sandbox_host *host, const char *id, struct err *err) {
     if (!id_is_safe(id)) {
         return err_set(err, ERR_BAD_VALUE, "bad id");
     }
+    hold_disk(host, id);
     if (cgroup_destroy(&host->cgroups, id, DESTROY_WAIT_MS, err) < 0) {
         return err_wrap(err, "destroy %s", id);
     }
+    disk_drop(host, id);
     return 0;
 }
 
@@ -256,6 +283,7 @@ static int sweep_one(void *arg, const char *id) {
     struct sweep *sweep = arg;
     for (size_t i = 0; i < sweep->n_keep; i++) {
         if (strncmp(sweep->keep[i], id, SANDBOX_ID_MAX) == 0) {
+            hold_disk(sweep->host, id);
             return 0;
         }
     }

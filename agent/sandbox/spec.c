@@ -1,4 +1,6 @@
 /* Defaults and checks of a sandbox's spec. SPDX-License-Identifier: Apache-2.0 */
+#include "ext4.h"
+
 #include <paas/sandbox.h>
 
 #include <string.h>
@@ -72,12 +74,14 @@ int sandbox_spec_check(const struct sandbox_spec *spec, struct err *err) {
         { "hostname", hostname_ok(spec->hostname) },
         { "slot", within(spec->slot, SANDBOX_SLOT_MIN, SANDBOX_SLOT_MAX) },
         { "stack", spec->stack == SANDBOX_IMAGE || spec->stack == SANDBOX_HOST },
-        { "flags", spec->flags == 0 },
+        { "flags", (spec->flags & ~(uint32_t)SANDBOX_DISK) == 0 },
         { "cpu_milli", within(spec->cpu_milli, CPU_MILLI_MIN, CPU_MILLI_MAX) },
         { "pids_max", within(spec->pids_max, 1, PIDS_MAX) },
         { "files_max", within(spec->files_max, FILES_MIN, FILES_MAX) },
         { "memory_bytes", within(spec->memory_bytes, MEMORY_MIN, memory_max) },
-        { "rootfs_bytes", within(spec->rootfs_bytes, ROOTFS_MIN, memory_max) },
+        { "rootfs_bytes", spec->flags & SANDBOX_DISK
+                              ? within(spec->rootfs_bytes, EXT4_BYTES_MIN, EXT4_BYTES_MAX)
+                              : within(spec->rootfs_bytes, ROOTFS_MIN, memory_max) },
         { "n_resolvers", spec->n_resolvers <= SANDBOX_RESOLVERS_MAX },
         { "layers", layers_ok(spec) },
     };

@@ -51,6 +51,7 @@ enum end_reason {
 };
 
 enum stack { STACK_HOST, STACK_SCRATCH, STACK_IMAGE };
+enum rootfs { ROOTFS_MEMORY, ROOTFS_DISK };
 
 /* --- what a developer describes (paas.json), what a release freezes -------------------------- */
 
@@ -101,6 +102,7 @@ struct process_spec {
     int64_t memory;      /* bytes */
     int64_t cpus;        /* thousandths */
     int64_t pids, files; /* most processes and threads, most open descriptors */
+    int rootfs;          /* enum rootfs: where what it writes lies */
     int64_t disk;        /* bytes of the writable root */
     struct health_spec health;
     struct scale_rule autoscale;

@@ -66,8 +66,10 @@ struct sandbox_host_options {
     const char *init_path; /* the paas-init program; copied */
     uint32_t n_resolvers;  /* name servers that instances may ask on port 53 */
     struct in_addr resolvers[SANDBOX_RESOLVERS_MAX];
-    int store_fd; /* directory with one subdirectory for each layer, named by digest; its
-                              files are owned by ids of slot SANDBOX_SLOT_STORE. Borrowed. */
+    int store_fd;  /* directory with one subdirectory for each layer, named by digest; its
+                               files are owned by ids of slot SANDBOX_SLOT_STORE. Borrowed. */
+    int images_fd; /* directory in which roots on disk are made, as files without names; -1: there
+                      are none. Borrowed. */
 };
 
 /* Opens the host: probes the kernel, makes the cgroup `cgroup`/instances, claims the network range
@@ -100,6 +102,10 @@ enum sandbox_stack {
     SANDBOX_HOST,  /* the host's /usr, read-only, under a small /etc; layers lie over it */
 };
 
+enum sandbox_flags {
+    SANDBOX_DISK = 1u << 0, /* what is written lies on disk, not in memory */
+};
+
 /* What to start. Fixed size, no pointers: it travels between processes as it is. */
 struct sandbox_spec {
     char id[SANDBOX_ID_MAX];
@@ -113,7 +119,8 @@ struct sandbox_spec {
     uint64_t memory_bytes; /* the app's memory with its files in memory, at least 1 MiB; see
                               sandbox_swap() */
     uint64_t rootfs_bytes; /* what may be written to the root, /tmp and /dev/shm together, at least
-                              64 KiB; it counts as memory */
+                              64 KiB; it counts as memory. With SANDBOX_DISK the size of the file
+                              system for root and /tmp, 1 MiB to 1 TiB; /dev/shm is of its own */
     uint32_t n_resolvers;  /* name servers for /etc/resolv.conf */
     struct in_addr resolvers[SANDBOX_RESOLVERS_MAX];
     uint32_t n_layers;                                   /* at least 1 for SANDBOX_IMAGE */

@@ -533,6 +533,7 @@ static int open_host(struct run *run, const struct arguments *args, struct err *
         return err_sys(err, errno, "open --store and --work");
     }
     o->store_fd = store;
+    o->images_fd = -1;
     if (args->enter && sandbox_cgroup_enter(cgroup, "spawner", err) < 0) {
         return -1;
     }

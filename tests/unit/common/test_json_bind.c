@@ -83,6 +83,8 @@ static void errors_name_the_place(void **state) {
         { "{\"processes\":{\"web\":{\"cpus\":1e300}}}", "processes.web.cpus", ERR_BAD_VALUE },
         { "{\"processes\":{\"web\":{\"memory\":-5}}}", "processes.web.memory", ERR_BAD_VALUE },
         { "{\"stack\":\"hots\",\"processes\":{}}", "did you mean \"host\"?", ERR_BAD_VALUE },
+        { "{\"processes\":{\"web\":{\"rootfs\":\"disc\"}}}",
+            "processes.web.rootfs: \"disc\" is not known; did you mean \"disk\"?", ERR_BAD_VALUE },
         { "{\"env\":{}}", "processes: it is missing", ERR_BAD_VALUE },
         { "{\"env\":{\"a\":\"b\",\"a\":\"c\"}}", "not JSON", ERR_BAD_REQUEST },
         { "{\"env\":{\"a\":\"x\\u0000y\"}}", "not JSON", ERR_BAD_REQUEST },

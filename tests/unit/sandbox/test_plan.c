@@ -102,6 +102,25 @@ static void without_network_none_is_entered(void **state) {
     assert_int_equal(position(&plan, STEP_NETWORK, NULL), -1);
 }
 
+static void shared_memory_is_never_on_disk(void **state) {
+    (void)state;
+    struct sandbox_spec spec;
+    struct features features = { 0 };
+    struct plan plan;
+    sandbox_spec_init(&spec);
+    plan_make(&spec, &features, true, &plan);
+    int shm = position(&plan, STEP_MOUNT, "dev/shm");
+    assert_int_equal(plan.steps[shm].mount.source, PLAN_WRITABLE);
+    spec.flags = SANDBOX_DISK;
+    plan_make(&spec, &features, true, &plan);
+    shm = position(&plan, STEP_MOUNT, "dev/shm");
+    assert_int_equal(plan.steps[shm].mount.source, PLAN_SHM);
+    assert_true(shm > position(&plan, STEP_MOUNT, "dev"));
+    assert_true(plan.steps[shm].mount.attr & MOUNT_ATTR_NODEV);
+    int tmp = position(&plan, STEP_MOUNT, "tmp");
+    assert_int_equal(plan.steps[tmp].mount.source, PLAN_WRITABLE);
+}
+
 static void the_largest_plan_fits(void **state) {
     (void)state;
     struct sandbox_spec spec;
@@ -132,6 +151,7 @@ int main(void) {
         cmocka_unit_test(every_mount_is_nosuid_and_only_devices_are_devices),
         cmocka_unit_test(what_the_kernel_has_is_masked_inside_proc),
         cmocka_unit_test(without_network_none_is_entered),
+        cmocka_unit_test(shared_memory_is_never_on_disk),
         cmocka_unit_test(the_largest_plan_fits),
         cmocka_unit_test(a_step_has_words),
     };

@@ -113,8 +113,23 @@ static void numbers_have_bounds(void **state) {
     spec.stack = 2;
     refuses(&spec, "stack");
     spec = good();
-    spec.flags = 1;
+    spec.flags = SANDBOX_DISK << 1;
     refuses(&spec, "flags");
+}
+
+static void a_root_on_disk_has_bounds_of_its_own(void **state) {
+    (void)state;
+    struct sandbox_spec spec = good();
+    spec.rootfs_bytes = (1 << 20) - 1;
+    takes(&spec);
+    spec.flags = SANDBOX_DISK;
+    refuses(&spec, "rootfs_bytes");
+    spec.rootfs_bytes++;
+    takes(&spec);
+    spec.rootfs_bytes = UINT64_C(1) << 40;
+    takes(&spec);
+    spec.rootfs_bytes++;
+    refuses(&spec, "rootfs_bytes");
 }
 
 int main(void) {
@@ -124,6 +139,7 @@ int main(void) {
         cmocka_unit_test(hostnames_are_plain),
         cmocka_unit_test(layers_are_digests),
         cmocka_unit_test(numbers_have_bounds),
+        cmocka_unit_test(a_root_on_disk_has_bounds_of_its_own),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
