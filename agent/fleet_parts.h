@@ -42,7 +42,8 @@ struct group {
     struct local_message told; /* the app row as the proxy knows it, if this group speaks */
     bool speaks;
     struct demand demand;
-    struct demand_sample seen; /* as the proxy last said */
+    struct demand_sample seen; /* as the proxy last said; its arrivals since this process began */
+    int64_t requests;          /* as the proxy counts them; -1: not told since it is here */
     int64_t p99_ms;            /* likewise */
     bool is_target;            /* demand goes to it: what is learnt of load is here */
     struct measures *measures; /* of fleet_measures.c; NULL: its rule names none */

@@ -118,6 +118,7 @@ void fleet_proxy_connected(struct fleet *f) {
     MAP_FOREACH (e, &f->groups) {
         struct group *g = e->value;
         g->dirty = true; /* load counts from now on */
+        g->requests = -1;
         group_tell(g, true);
         LIST_FOREACH (item, &g->instances) {
             struct agent_instance *i = LIST_ITEM(item, struct agent_instance, link);
@@ -154,20 +155,30 @@ static void take_busy(struct fleet *f, const struct local_message *m) {
     }
 }
 
+/* How many came since the proxy's last line. Its count is older than this conversation, so that of
+ * the first line only those that are still there are new. */
+static int64_t arrivals(struct group *g, const struct local_message *m) {
+    int64_t inside = m->in_flight + m->held;
+    int64_t before = g->requests < 0 ? m->requests - inside : g->requests;
+    g->requests = m->requests;
+    return m->requests > before ? m->requests - before : 0;
+}
+
 /* The load of an app's process: for the group that demand goes to. */
 static void take_demand(struct fleet *f, const struct local_message *m) {
     struct group *g = target_of(f, m);
     if (!g) {
         return;
     }
+    int64_t arrived = g->seen.arrived + arrivals(g, m);
     if (group_history(g)) {
-        history_arrived(g->history, clock_wall_msec(), m->requests, m->in_flight + m->held);
+        history_arrived(g->history, clock_wall_msec(), arrived, m->in_flight + m->held);
     }
     g->seen = (struct demand_sample){
         .in_flight = m->in_flight,
         .held = m->held,
         .oldest_held = m->oldest_ms,
-        .arrived = m->requests,
+        .arrived = arrived,
     };
     g->p99_ms = m->p99_ms;
     group_mark(g);

@@ -38,6 +38,7 @@ struct group *group_get(
     }
     g->fleet = f;
     g->release = release;
+    g->requests = -1;
     str_copy(g->key, sizeof g->key, key);
     str_copy(g->app, sizeof g->app, app);
     str_copy(g->process, sizeof g->process, process);
@@ -75,6 +76,7 @@ void group_inherit_load(struct group *g) {
             g->is_target = true;
             g->demand = other->demand;
             g->seen = other->seen;
+            g->requests = other->requests;
             g->decided = other->decided;
             return;
         }
@@ -87,6 +89,7 @@ void group_forget_load(struct group *g) {
     g->history = NULL;
     g->is_target = false;
     g->seen = (struct demand_sample){ 0 };
+    g->requests = -1;
     g->decided = (struct demand_decision){ 0 };
 }
 
