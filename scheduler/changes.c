@@ -6,6 +6,8 @@
  * store as one transaction. When it is durable the rows become the intent, its events are told, the
  * apps enter the core, and the changes are answered. When it failed nothing has changed, and all of
  * the batch hear why.
+ * A full disk refuses all but the removal of apps, which is how people get room: that takes the
+ * room that is kept.
  */
 #include "scheduler.h"
 
@@ -163,9 +165,51 @@ static void on_durable(struct scheduler *s) {
     answer_batch(s, before, &ok);
 }
 
+static void on_committed(void *data, const struct err *err);
+
+/* Hands the staged rows to the store. */
+static int commit(struct scheduler *s, struct err *err) {
+    struct store_batch *batch = make_batch(&s->intent);
+    if (!batch) {
+        return err_no_memory(err);
+    }
+    int rc = store_commit(s->store, batch, on_committed, s, err);
+    s->changes.committing = rc == 0;
+    return rc;
+}
+
+static bool only_removes(const struct intent *intent) {
+    for (size_t i = 0; i < intent->staged_count; i++) {
+        if (intent_newest(intent, intent->staged[i].name)) {
+            return false;
+        }
+    }
+    return intent->staged_count > 0;
+}
+
+/* Once more, with the room that is kept. True: the outcome comes later. */
+static bool commit_in_reserve(struct scheduler *s, const struct err *why) {
+    struct err err;
+    if (why->code != ERR_FULL || s->changes.uses_room || !only_removes(&s->intent)) {
+        return false;
+    }
+    log_warn("%s; apps are removed in the room that was kept for this", why->text);
+    s->changes.uses_room = true;
+    scheduler_use_reserve(s);
+    return commit(s, &err) == 0;
+}
+
 static void on_committed(void *data, const struct err *err) {
     struct scheduler *s = data;
     s->changes.committing = false;
+    if (commit_in_reserve(s, err)) {
+        return;
+    }
+    if (s->changes.uses_room) {
+        s->changes.uses_room = false;
+        scheduler_reserve(s); /* what is left of it */
+        cleaner_hurry(s);
+    }
     if (err->code == ERR_OK) {
         s->commits++;
         on_durable(s);
@@ -192,19 +236,7 @@ static void on_begin(uv_timer_t *timer) {
         scheduler_may_close(s);
         return;
     }
-    struct store_batch *batch = make_batch(&s->intent);
-    if (!batch) {
-        err_no_memory(&err);
-        on_committed(s, &err);
-        return;
-    }
-    if (store_batch_count(batch) == 0) {
-        store_batch_free(batch);
-        on_committed(s, &err);
-        return;
-    }
-    s->changes.committing = true;
-    if (store_commit(s->store, batch, on_committed, s, &err) < 0) {
+    if (commit(s, &err) < 0) {
         on_committed(s, &err);
     }
 }

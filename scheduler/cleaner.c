@@ -11,6 +11,7 @@
 enum {
     FIRST_CLEAN_MS = 60000,  /* after the start, which has other things to do */
     CLEAN_EVERY_MS = 600000, /* images are large; minutes do not matter */
+    HURRY_MS = 2000,         /* what was removed has ended by then, and given back its disk */
 };
 
 /* The digests that releases name; they live as long as the intent's rows. */
@@ -47,7 +48,7 @@ static void on_timer(uv_timer_t *timer) {
         log_warn("removing unused images: %s", err.text);
     }
     free(images);
-    scheduler_reserve(s); /* it was used where the disk was full */
+    scheduler_reserve(s); /* it may have been used where the disk was full */
 }
 
 void cleaner_start(struct scheduler *s) {
@@ -55,6 +56,10 @@ void cleaner_start(struct scheduler *s) {
     s->cleaner.data = s;
     uv_timer_start(&s->cleaner, on_timer, FIRST_CLEAN_MS, CLEAN_EVERY_MS);
     uv_unref((uv_handle_t *)&s->cleaner);
+}
+
+void cleaner_hurry(struct scheduler *s) {
+    uv_timer_start(&s->cleaner, on_timer, HURRY_MS, CLEAN_EVERY_MS);
 }
 
 void cleaner_close(struct scheduler *s) {

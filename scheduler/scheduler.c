@@ -58,6 +58,12 @@ void scheduler_reserve(const struct scheduler *s) {
     reserve_keep(&room);
 }
 
+void scheduler_use_reserve(const struct scheduler *s) {
+    char path[PATH_BYTES];
+    struct reserve room = room_of(s, path);
+    reserve_give(&room);
+}
+
 /* The term grows at every start, before the first grant of it. On a full disk, too: what can't be
  * changed can still be seen, and it goes on by itself with room again. */
 static int take_term(struct scheduler *s, struct err *err) {
@@ -67,10 +73,8 @@ static int take_term(struct scheduler *s, struct err *err) {
     s->term++;
     int rc = commit_term(s, err);
     if (rc < 0 && err->code == ERR_FULL) {
-        char path[PATH_BYTES];
         log_warn("%s; using the room that was kept for this", err->text);
-        struct reserve room = room_of(s, path);
-        reserve_give(&room);
+        scheduler_use_reserve(s);
         rc = commit_term(s, err);
     }
     scheduler_reserve(s);

@@ -29,6 +29,7 @@ struct changes {
     size_t waiting;
     struct change *batch; /* applied, their commit is under way */
     bool committing;
+    bool uses_room; /* the commit under way takes the room that is kept for a full disk */
     uv_timer_t begin; /* runs a batch outside of the handlers that asked for changes */
 };
 
@@ -111,8 +112,11 @@ int scheduler_start(
 void scheduler_stop(struct scheduler *s);
 /* Called when something that a stop waits for has ended. */
 void scheduler_may_close(struct scheduler *s);
-/* Keeps room on the disk for the next start. Blocks for a moment. */
+/* Keeps room on the disk for what must go on when it is full: the next start, and a change that
+ * makes room. Blocks for a moment. */
 void scheduler_reserve(const struct scheduler *s);
+/* Gives that room to the commit that follows. */
+void scheduler_use_reserve(const struct scheduler *s);
 /* After the loop has run out. */
 void scheduler_finish(struct scheduler *s);
 
@@ -155,6 +159,8 @@ void nodes_free(struct nodes *nodes);
 
 /* cleaner.c: now and then removes images that no release names. */
 void cleaner_start(struct scheduler *s);
+/* Soon, and the room for a full disk is kept again: something was removed to get room. */
+void cleaner_hurry(struct scheduler *s);
 void cleaner_close(struct scheduler *s);
 
 /* story.c: what changed of an instance, as an event. `before` NULL: it is new. */
