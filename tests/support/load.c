@@ -19,6 +19,8 @@
  *     connections       connections made
  *     silence_ms        the longest time without any answer while one was due
  *     p50_us, p99_us, max_us    from the time a request was due to its answer
+ *     slow_ms           from the beginning to the last answer that took over twice as long as the
+ *                       quickest so far: where answers take a fixed time, when the queue was gone
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -78,7 +80,7 @@ struct load {
     char input[256];
     size_t input_len;
     uint64_t sent, answered, failed, forgiven, refused, made;
-    int64_t silence, worst;
+    int64_t silence, worst, best, slow;
     unsigned told;
     uint32_t histogram[BUCKETS];
 };
@@ -147,6 +149,12 @@ static void count_answer(struct load *l, const struct connection *c) {
     }
     if (us > l->worst) {
         l->worst = us;
+    }
+    if (l->answered == 0 || us < l->best) {
+        l->best = us;
+    }
+    if (us > 2 * l->best) {
+        l->slow = now - l->began;
     }
     l->histogram[bucket_of(us)]++;
     l->last_answer = now;
@@ -393,12 +401,13 @@ static void run(struct load *l) {
 }
 
 static void print(const struct load *l) {
-    printf(
-        "{\"sent\":%ju,\"answered\":%ju,\"failed\":%ju,\"forgiven\":%ju,\"refused\":%ju,"
-        "\"connections\":%ju,\"silence_ms\":%.1f,\"p50_us\":%jd,\"p99_us\":%jd,\"max_us\":%jd}\n",
+    printf("{\"sent\":%ju,\"answered\":%ju,\"failed\":%ju,\"forgiven\":%ju,\"refused\":%ju,"
+           "\"connections\":%ju,\"silence_ms\":%.1f,\"p50_us\":%jd,\"p99_us\":%jd,\"max_us\":%jd,"
+           "\"slow_ms\":%.1f}\n",
         (uintmax_t)l->sent, (uintmax_t)l->answered, (uintmax_t)l->failed, (uintmax_t)l->forgiven,
         (uintmax_t)l->refused, (uintmax_t)l->made, (double)l->silence / 1e6,
-        (intmax_t)percentile(l, 50), (intmax_t)percentile(l, 99), (intmax_t)l->worst);
+        (intmax_t)percentile(l, 50), (intmax_t)percentile(l, 99), (intmax_t)l->worst,
+        (double)l->slow / 1e6);
 }
 
 /* ---- Beginning ---- */
