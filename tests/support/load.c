@@ -1,6 +1,6 @@
 /* Requests at a fixed rate, and what became of each. SPDX-License-Identifier: Apache-2.0
  *
- *     load ADDRESS:PORT HOST RATE [CONNECTIONS] [PATH] [METHOD]
+ *     load ADDRESS:PORT HOST RATE [CONNECTIONS] [PATH] [METHOD] [SLOW_MS]
  *
  * Sends RATE requests a second over CONNECTIONS kept ones, whether answers come or not: what is due
  * while all are busy is sent as soon as one is free. A connection that the other side closes
@@ -19,8 +19,8 @@
  *     connections       connections made
  *     silence_ms        the longest time without any answer while one was due
  *     p50_us, p99_us, max_us    from the time a request was due to its answer
- *     slow_ms           from the beginning to the last answer that took over twice as long as the
- *                       quickest so far: where answers take a fixed time, when the queue was gone
+ *     slow_ms           from the beginning to the last answer that took over SLOW_MS (1000): where
+ *                       an app takes nearly as long for each, when the queue was gone
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -43,6 +43,8 @@
 enum {
     CONNECTIONS_MAX = 1024,
     CONNECTIONS_DEFAULT = 64,
+    SLOW_MAX = 60000, /* ms */
+    SLOW_DEFAULT = 1000,
     RATE_MAX = 100000,
     ANSWER_MAX = 65536, /* bytes of an answer, head and body */
     TICK_NS = 1000000,
@@ -69,6 +71,7 @@ struct load {
     char request[1024];
     size_t request_len;
     int rate, count;
+    int64_t slow_us; /* what counts as slow */
     int epoll, timer, signals;
     struct connection *connections;
     int64_t *due; /* a ring: when each request that waits for a connection was due */
@@ -80,7 +83,7 @@ struct load {
     char input[256];
     size_t input_len;
     uint64_t sent, answered, failed, forgiven, refused, made;
-    int64_t silence, worst, best, slow;
+    int64_t silence, worst, slow;
     unsigned told;
     uint32_t histogram[BUCKETS];
 };
@@ -150,10 +153,7 @@ static void count_answer(struct load *l, const struct connection *c) {
     if (us > l->worst) {
         l->worst = us;
     }
-    if (l->answered == 0 || us < l->best) {
-        l->best = us;
-    }
-    if (us > 2 * l->best) {
+    if (us > l->slow_us) {
         l->slow = now - l->began;
     }
     l->histogram[bucket_of(us)]++;
@@ -423,8 +423,9 @@ static int number(const char *text, int max, const char *what) {
 }
 
 static void parse(struct load *l, int argc, char **argv) {
-    if (argc < 4 || argc > 7) {
-        fprintf(stderr, "usage: load ADDRESS:PORT HOST RATE [CONNECTIONS] [PATH] [METHOD]\n");
+    if (argc < 4 || argc > 8) {
+        fprintf(
+            stderr, "usage: load ADDRESS:PORT HOST RATE [CONNECTIONS] [PATH] [METHOD] [SLOW_MS]\n");
         exit(2);
     }
     char address[32];
@@ -438,6 +439,7 @@ static void parse(struct load *l, int argc, char **argv) {
     l->to.sin_port = htons((uint16_t)number(colon + 1, 65535, "PORT"));
     l->rate = number(argv[3], RATE_MAX, "RATE");
     l->count = argc > 4 ? number(argv[4], CONNECTIONS_MAX, "CONNECTIONS") : CONNECTIONS_DEFAULT;
+    l->slow_us = 1000 * (argc > 7 ? number(argv[7], SLOW_MAX, "SLOW_MS") : SLOW_DEFAULT);
     const char *method = argc > 6 ? argv[6] : "GET";
     int n = snprintf(l->request, sizeof l->request, "%s %s HTTP/1.1\r\nHost: %s\r\n%s\r\n", method,
         argc > 5 ? argv[5] : "/", argv[2],
