@@ -83,6 +83,13 @@ int err_sys(struct err *err, int sys, const char *format, ...) {
     return -1;
 }
 
+int err_mark_full(struct err *err) {
+    if (err && (err->sys == ENOSPC || err->sys == EDQUOT)) {
+        err->code = ERR_FULL;
+    }
+    return -1;
+}
+
 int err_no_memory(struct err *err) {
     return err_set(err, ERR_NO_MEMORY, "out of memory");
 }

@@ -36,10 +36,7 @@ int tree_error(struct err *err, int sys, const char *what, const char *path) {
         return err_set(err, ERR_BAD_IMAGE, "%s %.200s: its path goes through a file", what, path);
     }
     err_sys(err, sys, "%s %.200s", what, path);
-    if (err && (sys == ENOSPC || sys == EDQUOT)) {
-        err->code = ERR_FULL;
-    }
-    return -1;
+    return err_mark_full(err);
 }
 
 /* ---- paths ---- */

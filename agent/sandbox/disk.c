@@ -65,14 +65,6 @@ static void hold(struct disk_holds *d, const char *id, int root) {
 
 /* ---- making ---- */
 
-static int image_error(struct err *err, int sys, const char *what) {
-    err_sys(err, sys, "%s", what);
-    if (err && (sys == ENOSPC || sys == EDQUOT)) {
-        err->code = ERR_FULL;
-    }
-    return -1;
-}
-
 /* A file without a name; with one for a moment where the file system knows no other way. */
 static int make_file(int images, const char *id, struct err *err) {
     int fd = openat(images, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
@@ -82,7 +74,11 @@ static int make_file(int images, const char *id, struct err *err) {
             file_close(&fd);
         }
     }
-    return fd < 0 ? image_error(err, errno, "make the file of a root") : fd;
+    if (fd < 0) {
+        err_sys(err, errno, "make the file of a root");
+        return err_mark_full(err);
+    }
+    return fd;
 }
 
 static int make_image(

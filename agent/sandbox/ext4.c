@@ -106,12 +106,8 @@ static int write_block(
     if (n == EXT4_BLOCK) {
         return 0;
     }
-    int sys = n < 0 ? errno : ENOSPC;
-    err_sys(err, sys, "write a file system");
-    if (err && (sys == ENOSPC || sys == EDQUOT)) {
-        err->code = ERR_FULL;
-    }
-    return -1;
+    err_sys(err, n < 0 ? errno : ENOSPC, "write a file system");
+    return err_mark_full(err);
 }
 
 static int write_super(const struct layout *l, struct err *err) {

@@ -85,6 +85,9 @@ int err_set(struct err *err, enum err_code code, const char *format, ...)
  * text of `sys`, an errno value, are appended. */
 int err_sys(struct err *err, int sys, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+/* After err_sys of a call that writes: where the disk had no room (ENOSPC, EDQUOT), the code is
+ * ERR_FULL. Returns -1. err may be NULL. */
+int err_mark_full(struct err *err);
 /* As err_set for failed memory allocation. Returns -1. */
 int err_no_memory(struct err *err);
 /* Puts "context: " before the words of a filled error. Returns -1. */

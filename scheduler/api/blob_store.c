@@ -22,8 +22,8 @@ enum { TAG_MAX = 128 /* bytes (distribution specification) */ };
 /* A full disk has a code of its own. */
 static int disk_error(struct err *err, int sys, const char *what) {
     err_sys(err, sys, "%s", what);
-    if (err && (sys == ENOSPC || sys == EDQUOT)) {
-        err->code = ERR_FULL;
+    err_mark_full(err);
+    if (err && err->code == ERR_FULL) {
         err_hint(err, "make room where the platform keeps its data");
     }
     return -1;
